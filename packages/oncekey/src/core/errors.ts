@@ -1,0 +1,77 @@
+/** The catalogue of everything Oncekey can refuse or fail with, and the one error class that carries it. */
+
+interface CatalogueEntry {
+  /** HTTP status of the problem document. */
+  readonly status: number
+  readonly title: string
+  /** May the same request, unchanged, succeed later? Becomes `x-should-retry`. */
+  readonly retryable: boolean
+}
+
+/** Every code with its HTTP status; `docs/reference/errors.md` lists the same, and a test compares both ways. */
+export const errorCatalogue = {
+  key_missing: { status: 400, title: 'An idempotency key is required', retryable: false },
+  key_malformed: { status: 400, title: 'The idempotency key is malformed', retryable: false },
+  key_ambiguous: { status: 400, title: 'The request names more than one idempotency key', retryable: false },
+  tenant_required: { status: 400, title: 'The request has no tenant', retryable: false },
+  unknown_upstream: { status: 404, title: 'No upstream has this name', retryable: false },
+  in_progress: { status: 409, title: 'The original request is still running', retryable: true },
+  outcome_unknown: { status: 409, title: 'The outcome of the original request is unknown', retryable: false },
+  outcome_not_replayable: { status: 409, title: 'The outcome cannot be replayed', retryable: false },
+  superseded: { status: 409, title: 'A newer attempt owns the record', retryable: false },
+  outcome_expired: { status: 410, title: 'The outcome has expired', retryable: false },
+  body_too_large: { status: 413, title: 'The request body is too large', retryable: false },
+  body_malformed: { status: 400, title: 'The request body cannot be read', retryable: false },
+  fingerprint_mismatch: { status: 422, title: 'The key was used for another request', retryable: false },
+  too_many_waiting: { status: 429, title: 'Too many requests are waiting', retryable: true },
+  upstream_unreachable: { status: 502, title: 'The upstream cannot be reached', retryable: true },
+  upstream_failed: { status: 502, title: 'The upstream broke off', retryable: true },
+  upstream_timeout: { status: 504, title: 'The upstream did not answer in time', retryable: true },
+  store_unavailable: { status: 503, title: 'The idempotency store is unavailable', retryable: true },
+  shutting_down: { status: 503, title: 'The server is shutting down', retryable: true },
+  config_invalid: { status: 500, title: 'The configuration cannot be right', retryable: false },
+  internal: { status: 500, title: 'Oncekey failed', retryable: false },
+} as const satisfies Record<string, CatalogueEntry>
+
+/** A code of the catalogue. */
+export type ErrorCode = keyof typeof errorCatalogue
+
+/** What an error may carry beyond its code and sentence. */
+export interface ErrorDetails {
+  readonly cause?: unknown
+  /** Overrides the catalogue where one code covers both (an upstream failure that may have run). */
+  readonly retryable?: boolean
+  /** When trying again makes sense, ms from now. */
+  readonly retryAfterMs?: number
+  readonly recordId?: string
+  /** `superseded` only: what this attempt made, and what is recorded instead. */
+  readonly own?: unknown
+  readonly recorded?: unknown
+  /** `outcome_unknown`: a new key might run the operation a second time. */
+  readonly safeToUseNewKey?: boolean
+}
+
+/** The only error Oncekey throws on purpose: the message says what happened and what to do. */
+export class IdempotencyError extends Error {
+  override readonly name = 'IdempotencyError'
+  readonly code: ErrorCode
+  readonly retryable: boolean
+  readonly details: ErrorDetails
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause })
+    this.code = code
+    this.retryable = details.retryable ?? errorCatalogue[code].retryable
+    this.details = details
+  }
+
+  /** HTTP status of the problem document for this code. */
+  get status(): number {
+    return errorCatalogue[this.code].status
+  }
+}
+
+/** Makes the compiler prove that a union was handled whole. */
+export function assertNever(value: never): never {
+  throw new IdempotencyError('internal', `unreachable: ${JSON.stringify(value)}. Please report this as a bug.`)
+}
