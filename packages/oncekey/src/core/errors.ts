@@ -31,7 +31,7 @@ export const errorCatalogue = {
   shutting_down: { status: 503, title: 'The server is shutting down', retryable: true },
   config_invalid: { status: 500, title: 'The configuration cannot be right', retryable: false },
   internal: { status: 500, title: 'Oncekey failed', retryable: false },
-} as const satisfies Record<string, CatalogueEntry>
+} as const
 
 /** A code of the catalogue. */
 export type ErrorCode = keyof typeof errorCatalogue

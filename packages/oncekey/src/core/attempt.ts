@@ -1,0 +1,199 @@
+/** A granted claim in its owner's hands: dispatched, appended to, settled once, and kept alive meanwhile. */
+import type { StoreCalls } from './calls.ts'
+import { type Clock, sleep } from './clock.ts'
+import { IdempotencyError } from './errors.ts'
+import type { Observer } from './events.ts'
+import type { RecordId } from './key.ts'
+import { deadlineOf, type HeldLease, type LeaseKeeper, type LostReason } from './lease.ts'
+import { limits, type Policy } from './policy.ts'
+import type { AttemptId, IdempotencyRecord } from './record.ts'
+import type { AppendAnswer, Piece, SettleAnswer, Settlement } from './store.ts'
+import type { Recording } from './stream.ts'
+import type { Live, Lives } from './wait.ts'
+
+/** What an attempt needs of its engine. */
+export interface AttemptHome {
+  readonly calls: StoreCalls
+  readonly clock: Clock
+  readonly lives: Lives
+  readonly keeper: LeaseKeeper
+  readonly observer: Observer | undefined
+}
+
+/** How an attempt ends, without the ids. */
+export type End =
+  | Pick<Extract<Settlement, { kind: 'completed' }>, 'kind' | 'outcome' | 'head' | 'rest' | 'digest'>
+  | Pick<Extract<Settlement, { kind: 'released' }>, 'kind' | 'retryAfterMs' | 'digest'>
+  | Pick<Extract<Settlement, { kind: 'unknown' }>, 'kind' | 'digest'>
+
+/**
+ * `recorded`: the record says so, for ever. `superseded`: another attempt's word stands. `unrecorded`: the store is
+ * away; settling goes on behind it until the lease's local deadline, then the record ends by policy.
+ */
+export type Settled = { readonly kind: 'recorded' | 'unrecorded' } | { readonly kind: 'superseded'; readonly record: IdempotencyRecord | undefined }
+
+/** First pause between tries of a store call that failed; doubles up to a second. */
+const firstPauseMs = 25
+
+/** One claim that this process owns. */
+export class Attempt implements HeldLease {
+  readonly recordId: RecordId
+  readonly attemptId: AttemptId
+  readonly record: IdempotencyRecord
+  readonly policy: Policy
+  readonly leaseMs: number
+  readonly skewMs: number
+  deadlineMs: number
+  readonly #home: AttemptHome
+  readonly #live: Live
+  #abort: AbortController | undefined
+  #lost: LostReason | undefined
+  #onLost: ((reason: LostReason) => void)[] = []
+  #dispatched: Promise<void> | undefined
+
+  constructor(home: AttemptHome, live: Live, recordId: RecordId, record: IdempotencyRecord, policy: Policy, sentMs: number) {
+    this.#home = home
+    this.#live = live
+    this.recordId = recordId
+    this.attemptId = record.attemptId
+    this.record = record
+    this.policy = policy
+    this.leaseMs = policy.leaseMs
+    this.skewMs = policy.skewMs
+    this.deadlineMs = deadlineOf(sentMs, policy.leaseMs, policy.skewMs)
+    live.granted = record
+    home.keeper.add(this)
+  }
+
+  /** Fires when the lease is lost, the attempt is superseded or cancelled, or the engine closes. For user code. */
+  get signal(): AbortSignal {
+    if (this.#abort === undefined) {
+      this.#abort = new AbortController()
+      if (this.#lost !== undefined) this.#abort.abort(lostError(this.#lost, this.recordId))
+    }
+    return this.#abort.signal
+  }
+
+  /** Called by the lease keeper. The signal fires once; renewals go on, for a lapsed lease that nobody took revives. */
+  lost(reason: LostReason): void {
+    if (this.#lost === reason) return
+    const first = this.#lost === undefined
+    this.#lost = reason
+    this.#home.observer?.({ kind: 'lost', recordId: this.recordId, reason })
+    if (first) this.#abort?.abort(lostError(reason, this.recordId))
+    for (const listener of this.#onLost) listener(reason)
+  }
+
+  /** Hears why the attempt was lost, each reason once, also one that was there before. */
+  onLost(listener: (reason: LostReason) => void): void {
+    this.#onLost.push(listener)
+    if (this.#lost !== undefined) listener(this.#lost)
+  }
+
+  /**
+   * Resolves when "the effect may have begun" is recorded; writes only under `unknown`. Call it before the first byte
+   * of the effect. Rejects (`store_unavailable`, `superseded`) when it could not be recorded: then do not begin.
+   */
+  dispatching(): Promise<void> {
+    this.#dispatched ??= this.policy.onAbandoned === 'unknown' ? this.#writeDispatched() : Promise.resolve()
+    return this.#dispatched
+  }
+
+  async #writeDispatched(): Promise<void> {
+    const untilMs = Math.min(this.#home.clock.monotonicMs() + limits.storeBudgetMs, this.deadlineMs)
+    const answer = await this.#persist({ recordId: this.recordId, attemptId: this.attemptId, kind: 'dispatched' }, untilMs)
+    if (answer === undefined) throw unavailable('Nothing was executed.')
+    if (answer.kind === 'fenced') throw lostError('superseded', this.recordId)
+  }
+
+  /** Progress of a stream: its head is there, or its capture was dropped. */
+  progress(what: { readonly kind: 'head'; readonly head: Uint8Array } | { readonly kind: 'dropped' }): Promise<SettleAnswer> {
+    return this.#home.calls.settle({ recordId: this.recordId, attemptId: this.attemptId, ...what })
+  }
+
+  /** One try to append a piece of the body. */
+  append(piece: Piece): Promise<AppendAnswer> {
+    return this.#home.calls.append({ recordId: this.recordId, attemptId: this.attemptId, ...piece })
+  }
+
+  /** Tells duplicates in this process that there is a stream to join. */
+  stream(recording: Recording): void {
+    this.#live.stream(recording)
+  }
+
+  /**
+   * Ends the attempt (T6). `shared` is what duplicates in this process get, who shared this very execution. Resolves
+   * within the store budget; never rejects.
+   */
+  async settle(end: End, shared: unknown): Promise<Settled> {
+    const settlement = { recordId: this.recordId, attemptId: this.attemptId, ...end } as Settlement
+    const direct = await this.#home.calls.settle(settlement).catch(() => undefined)
+    if (direct !== undefined) return this.#ended(direct, end.kind, shared)
+    const { clock } = this.#home
+    const persisted = this.#persist(settlement, Math.max(this.deadlineMs, clock.monotonicMs() + limits.storeBudgetMs))
+    const first = await Promise.race([persisted, sleep(clock, limits.storeBudgetMs)])
+    if (first !== undefined) return this.#ended(first, end.kind, shared)
+    void persisted.then((answer) => answer !== undefined && this.#note(answer, end.kind)).finally(() => this.#home.keeper.remove(this))
+    this.#home.observer?.({ kind: 'unrecorded', recordId: this.recordId })
+    this.#close(end.kind, shared)
+    return { kind: 'unrecorded' }
+  }
+
+  /** Gives up without a word: the lease runs out and the recorded policy decides (`reconcile`). */
+  lapse(): void {
+    this.#home.keeper.remove(this)
+    this.#home.lives.close(this.recordId, this.#live, { kind: 'again' })
+  }
+
+  #ended(answer: SettleAnswer, as: End['kind'], shared: unknown): Settled {
+    this.#home.keeper.remove(this)
+    this.#note(answer, as)
+    if (answer.kind === 'fenced') {
+      this.#home.lives.close(this.recordId, this.#live, { kind: 'again' })
+      return { kind: 'superseded', record: answer.record }
+    }
+    this.#close(as, shared)
+    return { kind: 'recorded' }
+  }
+
+  #close(as: End['kind'], shared: unknown): void {
+    const news = as === 'unknown' ? ({ kind: 'again' } as const) : ({ kind: 'ended', as, shared } as const)
+    this.#home.lives.close(this.recordId, this.#live, news)
+  }
+
+  #note(answer: SettleAnswer, as: End['kind']): void {
+    if (this.#home.observer === undefined) return
+    const { recordId } = this
+    this.#home.observer(answer.kind === 'fenced' ? { kind: 'superseded', recordId } : { kind: 'settled', recordId, as })
+  }
+
+  /** The same call with the same attemptId until it is answered; undefined at `untilMs` (monotonic). */
+  async #persist(settlement: Settlement, untilMs: number): Promise<SettleAnswer | undefined> {
+    const { calls, clock } = this.#home
+    for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, 1000)) {
+      try {
+        return await calls.settle(settlement)
+      } catch {
+        if (clock.monotonicMs() + pauseMs > untilMs) return undefined
+        await sleep(clock, pauseMs)
+      }
+    }
+  }
+}
+
+/** The error of an attempt that must stop. */
+export function lostError(reason: LostReason, recordId: RecordId): IdempotencyError {
+  const sentences = {
+    lease_lost: 'The lease could not be renewed in time; another attempt may own the operation now.',
+    superseded: 'Another attempt owns the operation now; this one can no longer record anything.',
+    cancelled: 'The operation was ended by an operator.',
+    shutdown: 'The engine is closing.',
+  }
+  return new IdempotencyError('superseded', sentences[reason], { recordId })
+}
+
+/** The error of a store that did not answer inside the budget. */
+export function unavailable(consequence: string, cause?: unknown): IdempotencyError {
+  const sentence = `The idempotency store did not answer within ${limits.storeBudgetMs / 1000} s. ${consequence} Try again with the same key.`
+  return new IdempotencyError('store_unavailable', sentence, { retryAfterMs: 1000, cause })
+}

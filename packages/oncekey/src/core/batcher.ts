@@ -1,0 +1,68 @@
+/** Group commit: calls of one moment, or made while a batch is in flight, become one store call. */
+import type { Clock } from './clock.ts'
+import { limits } from './policy.ts'
+
+interface Pending<Item, Answer> {
+  readonly item: Item
+  readonly resolve: (answer: Answer) => void
+  readonly reject: (error: unknown) => void
+}
+
+/** Gathers single items into calls of at most `limits.batchEntries`, one call in flight at a time. */
+export class Batcher<Item, Answer> {
+  readonly #call: (items: readonly Item[]) => Promise<readonly Answer[]>
+  readonly #clock: Clock
+  #queue: Pending<Item, Answer>[] = []
+  #busy = false
+
+  constructor(call: (items: readonly Item[]) => Promise<readonly Answer[]>, clock: Clock) {
+    this.#call = call
+    this.#clock = clock
+  }
+
+  /** The answer for one item; rejects when its call failed or took longer than `limits.storeTimeoutMs`. */
+  add(item: Item): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ item, resolve, reject })
+      if (this.#busy) return
+      this.#busy = true
+      queueMicrotask(() => this.#flush())
+    })
+  }
+
+  #flush(): void {
+    const batch = this.#queue.length > limits.batchEntries ? this.#queue.splice(0, limits.batchEntries) : this.#queue
+    if (batch === this.#queue) this.#queue = []
+    if (batch.length === 0) {
+      this.#busy = false
+      return
+    }
+    // A call that never answers must not hold up those behind it, so the time-out also frees the slot.
+    let open = true
+    const done = (settle: () => void): void => {
+      if (!open) return
+      open = false
+      timer.cancel()
+      settle()
+      this.#flush()
+    }
+    const fail = (error: unknown): void => done(() => batch.map((pending) => pending.reject(error)))
+    const timer = this.#clock.setTimer(limits.storeTimeoutMs, () => {
+      fail(new Error(`the store did not answer within ${limits.storeTimeoutMs} ms`))
+    }, true)
+    const answered = (answers: readonly Answer[]): void => {
+      done(() => {
+        for (const [index, pending] of batch.entries()) {
+          const answer = answers[index]
+          if (answer === undefined) pending.reject(new Error('the store answered too few entries'))
+          else pending.resolve(answer)
+        }
+      })
+    }
+    try {
+      this.#call(batch.map((pending) => pending.item)).then(answered, fail)
+    } catch (error) {
+      fail(error)
+    }
+  }
+}

@@ -1,0 +1,82 @@
+/** The store behind group commit and time-outs: every call of the engine goes through here. */
+import { Batcher } from './batcher.ts'
+import type { Clock } from './clock.ts'
+import type { Observer } from './events.ts'
+import type { RecordId } from './key.ts'
+import { limits } from './policy.ts'
+import type { AttemptId } from './record.ts'
+import type {
+  AppendAnswer,
+  AppendRequest,
+  ClaimAnswer,
+  ClaimRequest,
+  ReadAnswer,
+  RenewAnswer,
+  RenewRequest,
+  SettleAnswer,
+  Settlement,
+  Store,
+} from './store.ts'
+
+/** One store, its calls gathered and bounded in time. */
+export class StoreCalls {
+  readonly store: Store
+  readonly #clock: Clock
+  readonly #observer: Observer | undefined
+  readonly #claims: Batcher<ClaimRequest, ClaimAnswer>
+  readonly #settlements: Batcher<Settlement, SettleAnswer>
+  readonly #appends: Batcher<AppendRequest, AppendAnswer>
+  readonly #reads: Batcher<RecordId, ReadAnswer>
+
+  constructor(store: Store, clock: Clock, observer?: Observer) {
+    this.store = store
+    this.#clock = clock
+    this.#observer = observer
+    this.#claims = new Batcher((items) => this.#noted('claim', store.claim(items)), clock)
+    this.#settlements = new Batcher((items) => this.#noted('settle', store.settle(items)), clock)
+    this.#appends = new Batcher((items) => this.#noted('append', store.append(items)), clock)
+    this.#reads = new Batcher((items) => this.#noted('read', store.read(items)), clock)
+  }
+
+  claim(ask: ClaimRequest): Promise<ClaimAnswer> {
+    return this.#claims.add(ask)
+  }
+
+  settle(ask: Settlement): Promise<SettleAnswer> {
+    return this.#settlements.add(ask)
+  }
+
+  append(ask: AppendRequest): Promise<AppendAnswer> {
+    return this.#appends.add(ask)
+  }
+
+  read(recordId: RecordId): Promise<ReadAnswer> {
+    return this.#reads.add(recordId)
+  }
+
+  renew(asks: readonly RenewRequest[]): Promise<readonly RenewAnswer[]> {
+    return this.within('renew', this.store.renew(asks))
+  }
+
+  readBody(recordId: RecordId, attemptId: AttemptId, offset: number): Promise<readonly Uint8Array[]> {
+    return this.within('readBody', this.store.readBody(recordId, attemptId, offset))
+  }
+
+  /** Bounds a call that is not gathered to `limits.storeTimeoutMs`. */
+  within<T>(name: string, call: Promise<T>): Promise<T> {
+    return this.#noted(
+      name,
+      new Promise<T>((resolve, reject) => {
+        const late = (): void => reject(new Error(`the store did not answer within ${limits.storeTimeoutMs} ms`))
+        const timer = this.#clock.setTimer(limits.storeTimeoutMs, late, true)
+        call.then(resolve, reject).finally(() => timer.cancel())
+      }),
+    )
+  }
+
+  #noted<T>(name: string, call: Promise<T>): Promise<T> {
+    const observer = this.#observer
+    if (observer !== undefined) call.catch((error: unknown) => observer({ kind: 'store_failed', call: name, error }))
+    return call
+  }
+}

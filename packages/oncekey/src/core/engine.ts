@@ -1,0 +1,274 @@
+/** Key → claim → execute or replay, join, refuse: the one way through which every operation goes. */
+import { Attempt, type AttemptHome, unavailable } from './attempt.ts'
+import { StoreCalls } from './calls.ts'
+import { type Clock, sleep } from './clock.ts'
+import type { Digest } from './digest.ts'
+import type { Observer } from './events.ts'
+import { judge } from './judge.ts'
+import type { RecordId } from './key.ts'
+import { LeaseKeeper } from './lease.ts'
+import type { Asked } from './operation.ts'
+import { loadPepper } from './pepper.ts'
+import { limits } from './policy.ts'
+import type { Random } from './random.ts'
+import type { AttemptId, IdempotencyRecord } from './record.ts'
+import type { ClaimAnswer, ClaimRequest, Store } from './store.ts'
+import type { Recording } from './stream.ts'
+import { Sweeper } from './sweep.ts'
+import { type Live, Lives, type LiveNews } from './wait.ts'
+
+/** What an engine is made of. */
+export interface EngineParts {
+  readonly store: Store
+  readonly clock: Clock
+  readonly random: Random
+  readonly digest: Digest
+  readonly observer?: Observer
+  /** 32 bytes; else the store keeps one. */
+  readonly pepper?: Uint8Array
+}
+
+/** What came of asking for an operation. `joined` tells a wait or a shared execution from a plain replay. */
+export type Begun =
+  | { readonly kind: 'granted'; readonly attempt: Attempt }
+  | { readonly kind: 'recorded'; readonly record: IdempotencyRecord; readonly body: Uint8Array | undefined; readonly joined: boolean }
+  /** An execution of this process ended while we waited for it. */
+  | { readonly kind: 'shared'; readonly as: 'completed' | 'released'; readonly shared: unknown }
+  /** A stream that runs in this process, or in another one. */
+  | { readonly kind: 'streaming'; readonly recording: Recording }
+  | { readonly kind: 'following'; readonly record: IdempotencyRecord }
+  /** The store is away and the operation may run unprotected. */
+  | { readonly kind: 'bypassed' }
+  /** The caller left while it waited. */
+  | { readonly kind: 'left' }
+
+type GrantedAnswer = Extract<ClaimAnswer, { kind: 'granted' | 'yours' }>
+
+interface Ask {
+  readonly request: ClaimRequest
+  /** When the first call that may have been granted was sent, monotonic ms. */
+  sentMs: number
+  /** A call failed: it may yet be granted, and then nobody would own it. */
+  failed: boolean
+}
+
+/** One store, one process: claims, waits, leases and the sweeper. */
+export class Engine {
+  readonly calls: StoreCalls
+  readonly clock: Clock
+  readonly random: Random
+  readonly digest: Digest
+  readonly #lives = new Lives()
+  readonly #home: AttemptHome
+  readonly #observer: Observer | undefined
+  readonly #sweeper: Sweeper
+  readonly #attempts = new Set<Promise<unknown>>()
+  readonly #given: Uint8Array | undefined
+  #loading: Promise<Uint8Array> | undefined
+  #pepper: Uint8Array | undefined
+
+  constructor(parts: EngineParts) {
+    this.clock = parts.clock
+    this.random = parts.random
+    this.digest = parts.digest
+    this.#observer = parts.observer
+    this.calls = new StoreCalls(parts.store, parts.clock, parts.observer)
+    const keeper = new LeaseKeeper((leases) => this.calls.renew(leases), parts.clock)
+    this.#home = { calls: this.calls, clock: parts.clock, lives: this.#lives, keeper, observer: parts.observer }
+    this.#sweeper = new Sweeper(parts.store, parts.clock, parts.random, parts.observer)
+    this.#given = parts.pepper
+    this.#sweeper.start()
+  }
+
+  /** The pepper of the store; rejects when this process was given another one, or the store is away. */
+  ready(): Uint8Array | Promise<Uint8Array> {
+    if (this.#pepper !== undefined) return this.#pepper
+    this.#loading ??= this.#load()
+    return this.#loading
+  }
+
+  async #load(): Promise<Uint8Array> {
+    try {
+      this.#pepper = await loadPepper(this.calls, this.digest, this.random, this.#given)
+      return this.#pepper
+    } finally {
+      // A store that was away at the first call is asked again at the next.
+      this.#loading = undefined
+    }
+  }
+
+  /** Claims, waits or joins. Throws IdempotencyError for every refusal. */
+  async begin(asked: Asked): Promise<Begun> {
+    const deadlineMs = this.clock.monotonicMs() + asked.policy.waitMs
+    for (let waited = false; ; waited = true) {
+      const live = this.#lives.get(asked.recordId)
+      const begun = live === undefined ? await this.#lead(asked, deadlineMs, waited) : await this.#attend(live, asked, deadlineMs)
+      if (begun !== undefined) return begun
+      if (this.clock.monotonicMs() >= deadlineMs && waited) throw judge.inProgress(asked.recordId, asked.policy)
+    }
+  }
+
+  /** Counts work that `close` waits for. */
+  track<T>(work: Promise<T>): Promise<T> {
+    this.#attempts.add(work)
+    const done = (): void => void this.#attempts.delete(work)
+    work.then(done, done)
+    return work
+  }
+
+  /** Stops the sweeper, tells running work, and waits for it; the store stays open. */
+  async close(): Promise<void> {
+    this.#sweeper.stop()
+    this.#home.keeper.shutdown()
+    await Promise.allSettled(this.#attempts)
+  }
+
+  /** Nobody in this process is asking for the record: claim it, and poll while another process runs it. */
+  async #lead(asked: Asked, deadlineMs: number, waited: boolean): Promise<Begun | undefined> {
+    const live = this.#lives.open(asked.recordId)
+    const ask: Ask = { request: this.#request(asked), sentMs: 0, failed: false }
+    let closed = false
+    const close = (news: LiveNews): void => {
+      closed = true
+      this.#lives.close(asked.recordId, live, news)
+    }
+    try {
+      for (let pauseMs: number = limits.pollFirstMs, polled = waited; ; pauseMs = Math.min(pauseMs * limits.pollGrowth, limits.pollCapMs)) {
+        const answer = await this.#claim(ask)
+        if (answer.kind === 'granted' || answer.kind === 'yours') {
+          closed = true
+          return this.#granted(answer, live, asked, ask.sentMs)
+        }
+        // Judged by everybody for himself: what is a mismatch for one may be the original for another.
+        if (answer.kind === 'held' && judge.isFinal(answer, asked)) close({ kind: 'answer', answer, waited: polled })
+        const begun = judge.answer(answer, asked, polled)
+        if (begun !== undefined) return begun
+        if (asked.caller?.hasLeft) return { kind: 'left' }
+        const leftMs = deadlineMs - this.clock.monotonicMs()
+        if (leftMs <= 0) throw judge.inProgress(asked.recordId, asked.policy)
+        polled = true
+        await this.#lives.admit(live, () => sleep(this.clock, Math.min(leftMs, this.#jittered(pauseMs))))
+      }
+    } catch (error) {
+      if (ask.failed) {
+        close({ kind: 'failed', error })
+        if (asked.policy.failOpen) {
+          this.#observer?.({ kind: 'bypassed', recordId: asked.recordId })
+          return { kind: 'bypassed' }
+        }
+      }
+      throw error
+    } finally {
+      if (!closed) close({ kind: 'again' })
+      if (ask.failed && live.granted === undefined) void this.#disown(ask)
+    }
+  }
+
+  /** Somebody in this process owns the record or is asking for it: wait for news. */
+  async #attend(live: Live, asked: Asked, deadlineMs: number): Promise<Begun | undefined> {
+    if (live.granted !== undefined) judge.sameRequest(live.granted, asked)
+    const wants = (news: LiveNews): boolean => news.kind !== 'streaming' || asked.joinStreams
+    const news = await this.#lives.admit(live, () => live.next(wants, deadlineMs, this.clock, asked.caller))
+    // The claim may have been granted while we waited, to a request that is not ours.
+    if (live.granted !== undefined) judge.sameRequest(live.granted, asked)
+    switch (news.kind) {
+      case 'again':
+        return undefined
+      case 'failed':
+        if (asked.policy.failOpen) return { kind: 'bypassed' }
+        throw news.error
+      case 'answer':
+        return judge.answer(news.answer, asked, news.waited)
+      case 'ended':
+        return { kind: 'shared', as: news.as, shared: news.shared }
+      case 'streaming':
+        return { kind: 'streaming', recording: news.recording }
+      case 'left':
+        return { kind: 'left' }
+      case 'timeout':
+        throw judge.inProgress(asked.recordId, asked.policy)
+    }
+  }
+
+  #granted(answer: GrantedAnswer, live: Live, asked: Asked, sentMs: number): Begun {
+    const { record } = answer
+    const by = answer.kind === 'granted' ? answer.by : 'yours'
+    this.#observer?.({ kind: 'granted', recordId: asked.recordId, by, attempt: record.attempt })
+    return { kind: 'granted', attempt: new Attempt(this.#home, live, asked.recordId, record, asked.policy, sentMs) }
+  }
+
+  #request(asked: Asked): ClaimRequest {
+    const { policy } = asked
+    return {
+      recordId: asked.recordId,
+      attemptId: this.#attemptId(),
+      fingerprint: asked.fingerprint,
+      rawFingerprint: asked.rawFingerprint,
+      onAbandoned: policy.onAbandoned,
+      leaseMs: policy.leaseMs,
+      skewMs: policy.skewMs,
+      retentionMs: policy.retentionMs,
+      tombstoneMs: policy.tombstoneMs,
+    }
+  }
+
+  #attemptId(): AttemptId {
+    return base64url(this.random.bytes(16)) as AttemptId
+  }
+
+  #jittered(ms: number): number {
+    return ms * (0.75 + this.random.fraction() / 2)
+  }
+
+  /** One claim inside the store budget: tried again with the same attemptId, so that a lost answer is found (T2). */
+  async #claim(ask: Ask): Promise<ClaimAnswer> {
+    const untilMs = this.clock.monotonicMs() + limits.storeBudgetMs
+    for (let pauseMs = 25; ; pauseMs = Math.min(pauseMs * 2, 1000)) {
+      if (!ask.failed) ask.sentMs = this.clock.monotonicMs()
+      try {
+        return await this.calls.claim(ask.request)
+      } catch (error) {
+        ask.failed = true
+        if (this.clock.monotonicMs() + pauseMs > untilMs) throw unavailable('Nothing was executed.', error)
+        await sleep(this.clock, this.#jittered(pauseMs))
+      }
+    }
+  }
+
+  /** A claim whose answer never came may have been granted: release it, so that the key is not held by nobody. */
+  async #disown(ask: Ask): Promise<void> {
+    const untilMs = ask.sentMs + ask.request.leaseMs
+    const { recordId, attemptId } = ask.request
+    while (this.clock.monotonicMs() < untilMs) {
+      await sleep(this.clock, 500)
+      const release = { kind: 'released', recordId, attemptId, retryAfterMs: 0, digest: 'disowned' } as const
+      if ((await this.calls.settle(release).catch(() => undefined)) !== undefined) return
+    }
+  }
+
+  /** Waits for the record that superseded an attempt to settle; undefined if it did not inside the wait. */
+  async outcomeOf(recordId: RecordId, waitMs: number): Promise<IdempotencyRecord | undefined> {
+    const untilMs = this.clock.monotonicMs() + waitMs
+    for (let pauseMs: number = limits.pollFirstMs; ; pauseMs = Math.min(pauseMs * limits.pollGrowth, limits.pollCapMs)) {
+      const read = await this.calls.read(recordId).catch(() => undefined)
+      if (read?.record?.state === 'completed') return read.record
+      const running = read === undefined || read.record?.state === 'running'
+      if (!running || this.clock.monotonicMs() + pauseMs > untilMs) return undefined
+      await sleep(this.clock, this.#jittered(pauseMs))
+    }
+  }
+}
+
+const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+
+/** 16 bytes as 22 characters. */
+export function base64url(bytes: Uint8Array): string {
+  let text = ''
+  for (let at = 0; at < bytes.length; at += 3) {
+    const [a = 0, b = 0, c = 0] = bytes.subarray(at, at + 3)
+    const bits = (a << 16) | (b << 8) | c
+    const characters = Math.min(4, bytes.length - at + 1)
+    for (let n = 0; n < characters; n++) text += alphabet[(bits >> (18 - 6 * n)) & 63]
+  }
+  return text
+}

@@ -1,0 +1,60 @@
+/** Which running or settled operation a declared retry without a key belongs to: one atomic step on a short list. */
+import type { RecordId } from './key.ts'
+
+/** One operation that ran without a key, as its list remembers it. */
+export interface KeylessEntry {
+  readonly recordId: RecordId
+  /** The highest retry count that has been given this operation. */
+  readonly count: number
+  /** Epoch ms on the store's wall clock; later it can no longer be adopted. */
+  readonly expiresAt: number
+  /** Its caller hung up before the answer's end was written. */
+  readonly left: boolean
+}
+
+/** A step: an execution enters, its caller leaves, or a declared retry asks to adopt. */
+export type KeylessCommand =
+  | { readonly kind: 'enter'; readonly recordId: RecordId; readonly count: number; readonly windowMs: number }
+  | { readonly kind: 'leave'; readonly recordId: RecordId; readonly count: number }
+  | { readonly kind: 'adopt'; readonly count: number; readonly skewMs: number }
+
+/** The adopted operation, or none: then the retry executes as new. */
+export interface KeylessAnswer {
+  readonly adopted: RecordId | undefined
+}
+
+/** Most operations one fingerprint's list remembers; the oldest go first. */
+const maxEntries = 1000
+
+/**
+ * One step on one list. `ownerGone` tells whether a record is running with its lease over: its caller cannot have
+ * left in a way anybody could record. An adopted entry takes the new count and counts as attended again, so that one
+ * lost attempt goes to one retry.
+ */
+export function keylessStep(
+  list: readonly KeylessEntry[],
+  command: KeylessCommand,
+  nowMs: number,
+  ownerGone: (recordId: RecordId) => boolean,
+): { readonly list: readonly KeylessEntry[]; readonly answer: KeylessAnswer } {
+  if (command.kind === 'leave') {
+    // A caller that was adopted from meanwhile no longer speaks for the entry: its count is lower.
+    const left = list.map((e) => (e.recordId === command.recordId && e.count === command.count ? { ...e, left: true } : e))
+    return { list: left, answer: { adopted: undefined } }
+  }
+  const fresh = unexpired(list, nowMs)
+  if (command.kind === 'enter') {
+    const entry = { recordId: command.recordId, count: command.count, expiresAt: nowMs + command.windowMs, left: false }
+    return { list: [...fresh, entry].slice(-maxEntries), answer: { adopted: undefined } }
+  }
+  const index = fresh.findIndex((e) => e.count < command.count && (e.left || ownerGone(e.recordId)))
+  const found = fresh[index]
+  if (found === undefined) return { list: fresh, answer: { adopted: undefined } }
+  const taken = { ...found, count: command.count, left: false }
+  return { list: fresh.with(index, taken), answer: { adopted: found.recordId } }
+}
+
+/** The entries that can still be adopted; a store drops an empty list. */
+export function unexpired(list: readonly KeylessEntry[], nowMs: number): readonly KeylessEntry[] {
+  return list.filter((entry) => nowMs <= entry.expiresAt)
+}

@@ -1,0 +1,106 @@
+/** How anybody reads a stream: pull what is there, be woken when there is more, end cleanly or be cut. */
+import type { Recording } from './stream.ts'
+
+/** A reader of a running or recorded body. The caller of the request is one like any follower. */
+export interface StreamReader {
+  /** `ended`: every byte was read and the outcome is recorded. `cut`: the bytes so far must not pass for the whole. */
+  readonly state: 'open' | 'ended' | 'cut'
+  /** Bytes read so far, from the beginning of the body. */
+  readonly offset: number
+  /** Called when `read` may have more, or the state has changed. */
+  wake: (() => void) | undefined
+  /** The next bytes at once; undefined when there are none now. */
+  read(): Uint8Array | undefined
+  close(): void
+}
+
+/** Reads a recording of this process: from its window, or from the store where it fell behind. */
+export class RecordingReader implements StreamReader {
+  wake: (() => void) | undefined
+  offset: number
+  readonly #recording: Recording
+  readonly #fetched: Uint8Array[] = []
+  #fetching = false
+  #closed = false
+  #lost = false
+
+  constructor(recording: Recording, from: number) {
+    this.#recording = recording
+    this.offset = from
+  }
+
+  get state(): 'open' | 'ended' | 'cut' {
+    if (this.#lost || this.#recording.state === 'cut') return 'cut'
+    return this.#recording.state === 'sealed' && this.offset === this.#recording.length ? 'ended' : 'open'
+  }
+
+  read(): Uint8Array | undefined {
+    if (this.state !== 'open' || this.#closed) return undefined
+    const bytes = this.#next()
+    if (bytes === undefined) return undefined
+    this.offset += bytes.length
+    this.#recording.released(this, false)
+    return bytes
+  }
+
+  close(): void {
+    this.#closed = true
+    this.wake = undefined
+    this.#recording.released(this, true)
+  }
+
+  #next(): Uint8Array | undefined {
+    const fetched = this.#fetched.shift()
+    if (fetched !== undefined) return fetched
+    const recording = this.#recording
+    const room = recording.visible - this.offset
+    if (room <= 0) return undefined
+    const index = indexOf(recording, this.offset)
+    const chunk = recording.window[index]
+    if (chunk === undefined) {
+      this.#fetch()
+      return undefined
+    }
+    const bytes = this.offset === chunk.offset ? chunk.bytes : chunk.bytes.subarray(this.offset - chunk.offset)
+    return bytes.length > room ? bytes.subarray(0, room) : bytes
+  }
+
+  /** The window has moved on: the store has what is before it, unless capture was dropped. */
+  #fetch(): void {
+    if (this.#fetching) return
+    if (this.#recording.dropped) {
+      this.#lost = true
+      this.wake?.()
+      return
+    }
+    this.#fetching = true
+    this.#recording
+      .readBack(this.offset)
+      .then(
+        (pieces) => void this.#fetched.push(...pieces),
+        () => undefined,
+      )
+      .finally(() => {
+        this.#fetching = false
+        // The store did not answer: a silent stream has no next push to wake us.
+        if (this.#fetched.length > 0) this.wake?.()
+        else if (!this.#closed) this.#recording.clock.setTimer(100, () => this.wake?.(), true)
+      })
+  }
+}
+
+/** The window's chunk that holds `offset`; -1 if it lies before the window. */
+function indexOf(recording: Recording, offset: number): number {
+  const { window } = recording
+  let low = recording.first
+  let high = window.length - 1
+  while (low <= high) {
+    const middle = (low + high) >> 1
+    const chunk = window[middle]
+    if (chunk === undefined) return -1
+    if (offset < chunk.offset) high = middle - 1
+    else if (offset >= chunk.offset + chunk.bytes.length) low = middle + 1
+    else return middle
+  }
+  return -1
+}

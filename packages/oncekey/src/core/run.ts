@@ -1,0 +1,239 @@
+/** `run(operation, execute)`: the library's front door over the engine. */
+import type { Attempt, Settled } from './attempt.ts'
+import { type Begun, Engine, type EngineParts } from './engine.ts'
+import { IdempotencyError } from './errors.ts'
+import type { Observer } from './events.ts'
+import { inputFingerprint } from './fingerprint.ts'
+import { Follower } from './follow.ts'
+import { checkKey, type RecordId, recordId } from './key.ts'
+import type { Asked, Operation } from './operation.ts'
+import { type Classify, classOf, decodeHead, encodeHead, fateOf } from './outcome.ts'
+import { type Policy, type PolicyOptions, policyOf } from './policy.ts'
+import type { IdempotencyRecord } from './record.ts'
+import type { SettleAnswer, Store } from './store.ts'
+import { type Codec, decodeError, decodeValue, encodeError, encodeValue, isFinal } from './value.ts'
+import { base64url } from './engine.ts'
+
+/** The attempt as user code sees it. */
+export interface RunningAttempt {
+  /** Fires at `lease_lost`, cancel and shutdown. */
+  readonly signal: AbortSignal
+  /** Grows for ever for one key: hand it to downstream writes, so that a late attempt can be refused there. */
+  readonly fence: number
+  /** Which attempt this is, from 1. */
+  readonly number: number
+  /** Under `reconcile`: a former attempt died, ask the provider before doing anything. */
+  readonly recovering: boolean
+  readonly recordId: string
+  /** Resolves when "the effect may have begun" is recorded. Only `unknown` writes it; do not begin if it rejects. */
+  dispatching(): Promise<void>
+}
+
+/** What `runDetailed` resolves to. */
+export interface RunResult<T> {
+  readonly value: T
+  /** `bypassed`: the store was away and `failOpen` let it run unprotected. */
+  readonly status: 'executed' | 'replayed' | 'joined' | 'bypassed'
+  readonly recordId: string
+  readonly attempt: number
+  readonly fence: number
+  /** False when the store was away at the end: the value is paid for, but a retry will not find it. */
+  readonly recorded: boolean
+}
+
+/** Options of `createIdempotency`. */
+export interface IdempotencyOptions extends PolicyOptions {
+  readonly store: Store
+  /** 32 bytes shared by all processes of the store; else the store keeps one. */
+  readonly pepper?: Uint8Array
+  /** Overrides how an ending is classed. */
+  readonly classify?: Classify
+  /** How values become bytes; default JSON, and bytes as they are. */
+  readonly codec?: Codec
+  readonly observer?: Observer
+  /** Throw `superseded`, carrying both, when a newer attempt's outcome stands instead of this one's. Default false. */
+  readonly throwSuperseded?: boolean
+}
+
+/** Which platform an engine runs on; `createIdempotency` is wired in `platform/`. */
+export type Platform = Pick<EngineParts, 'clock' | 'random' | 'digest'>
+
+/** Runs operations once per key. Make one for a process and store, and close it at the end. */
+export class Idempotency {
+  readonly #engine: Engine
+  readonly #policy: Policy
+  readonly #options: IdempotencyOptions
+
+  constructor(options: IdempotencyOptions, platform: Platform) {
+    this.#policy = policyOf(options)
+    this.#options = options
+    const { store, observer, pepper } = options
+    this.#engine = new Engine({
+      ...platform,
+      store,
+      ...(observer === undefined ? {} : { observer }),
+      ...(pepper === undefined ? {} : { pepper }),
+    })
+  }
+
+  /** The value of the operation: executed now, replayed, or joined. Throws IdempotencyError for every refusal. */
+  async run<T>(operation: Operation, execute: (attempt: RunningAttempt) => T | Promise<T>): Promise<T> {
+    return (await this.runDetailed(operation, execute)).value
+  }
+
+  /** As `run`, with how the value came about. */
+  async runDetailed<T>(operation: Operation, execute: (attempt: RunningAttempt) => T | Promise<T>): Promise<RunResult<T>> {
+    const asked = await this.#ask(operation)
+    const begun = await this.#engine.begin(asked)
+    if (begun.kind === 'granted') return this.#engine.track(this.#execute(asked, begun.attempt, execute))
+    if (begun.kind === 'bypassed') return this.#bypass(asked, execute)
+    return this.#answer<T>(asked, begun)
+  }
+
+  /** The record of an operation as the store has it; undefined when absent. */
+  async inspect(operation: Operation): Promise<IdempotencyRecord | undefined> {
+    const asked = await this.#ask(operation)
+    return (await this.#engine.calls.read(asked.recordId)).record
+  }
+
+  /**
+   * Ends a record that is `unknown` or running (T8): `released` lets the next call execute, a value is replayed from
+   * now on. Answers `fenced` when the record has moved on since `expected` was read.
+   */
+  async resolve(
+    recordId: string,
+    expected: IdempotencyRecord,
+    to: { readonly released: true } | { readonly value: unknown },
+  ): Promise<SettleAnswer['kind']> {
+    const { calls, random } = this.#engine
+    const ids = { recordId: recordId as RecordId, expected: expected.attemptId, fresh: base64url(random.bytes(16)) as IdempotencyRecord['attemptId'] }
+    const ask = 'released' in to ? { ...ids, to: 'released' as const } : { ...ids, to: 'completed' as const, outcome: this.#outcome(to.value) }
+    const [answer] = await calls.within('resolve', calls.store.resolve([ask]))
+    return answer?.kind ?? 'fenced'
+  }
+
+  /** Stops the sweeper and the renewals and waits for running work. The store stays open; close it afterwards. */
+  close(): Promise<void> {
+    return this.#engine.close()
+  }
+
+  async #ask(operation: Operation): Promise<Asked> {
+    const ready = this.#engine.ready()
+    const pepper = ready instanceof Uint8Array ? ready : await ready
+    const { digest } = this.#engine
+    const { key, scope = '', tenant = '', input } = operation
+    return {
+      recordId: recordId(digest, pepper, { tenant, scope, key: checkKey(key) }),
+      fingerprint: inputFingerprint(digest, pepper, input),
+      rawFingerprint: '',
+      policy: this.#policy,
+      joinStreams: false,
+    }
+  }
+
+  async #execute<T>(asked: Asked, attempt: Attempt, execute: (attempt: RunningAttempt) => T | Promise<T>): Promise<RunResult<T>> {
+    let value: T
+    try {
+      value = await execute(view(attempt))
+    } catch (error) {
+      await this.#failed(attempt, error)
+      throw error
+    }
+    const { kind, head, body } = this.#outcome(value)
+    const bodyDigest = this.#engine.digest.sha256(body)
+    const end = { kind: 'completed', outcome: kind, head, rest: { offset: 0, bytes: body }, digest: bodyDigest } as const
+    const settled = await attempt.settle(end, { value, record: attempt.record })
+    if (settled.kind === 'superseded') return this.#superseded(asked, settled, value)
+    return { value, status: 'executed', ...facts(asked, attempt.record), recorded: settled.kind === 'recorded' }
+  }
+
+  async #failed(attempt: Attempt, error: unknown): Promise<void> {
+    const shared = { error, record: attempt.record }
+    if (isFinal(error)) {
+      const bytes = encodeError(error)
+      const digest = this.#engine.digest.sha256(bytes)
+      const rest = { offset: 0, bytes }
+      await attempt.settle({ kind: 'completed', outcome: 'error', head: encodeHead({ kind: 'error' }), rest, digest }, shared)
+      return
+    }
+    const unknown = error instanceof IdempotencyError && error.code === 'outcome_unknown'
+    const ending = unknown ? ({ class: 'indeterminate', retryAfterMs: 0 } as const) : classOf({ kind: 'threw', error }, this.#options.classify)
+    // A user's "unknown" is one under every policy: somebody who knows has said so.
+    const fate = unknown ? 'unknown' : fateOf(ending.class === 'final' ? 'not_executed' : ending.class, attempt.policy.onAbandoned)
+    if (fate === 'lapse') attempt.lapse()
+    else if (fate === 'unknown') await attempt.settle({ kind: 'unknown', digest: 'unknown' }, shared)
+    else await attempt.settle({ kind: 'released', retryAfterMs: ending.retryAfterMs, digest: 'threw' }, shared)
+  }
+
+  #outcome(value: unknown): { kind: 'value'; head: Uint8Array; body: Uint8Array } {
+    const { codec, bytes } = encodeValue(value, this.#options.codec)
+    return { kind: 'value', head: encodeHead({ kind: 'value', codec }), body: bytes }
+  }
+
+  /** The recorded outcome stands, not this attempt's own. */
+  async #superseded<T>(asked: Asked, settled: Settled & { readonly kind: 'superseded' }, own: T): Promise<RunResult<T>> {
+    const record =
+      settled.record?.state === 'completed' ? settled.record : await this.#engine.outcomeOf(asked.recordId, asked.policy.waitMs)
+    const sentence = 'Another attempt took the operation over before this one could record its outcome.'
+    if (record === undefined) throw new IdempotencyError('superseded', sentence, { recordId: asked.recordId, own })
+    const answer = await this.#answer<T>(asked, { kind: 'recorded', record, body: undefined, joined: false })
+    if (!this.#options.throwSuperseded) return answer
+    throw new IdempotencyError('superseded', sentence, { recordId: asked.recordId, own, recorded: answer.value })
+  }
+
+  async #bypass<T>(asked: Asked, execute: (attempt: RunningAttempt) => T | Promise<T>): Promise<RunResult<T>> {
+    const alone = new AbortController()
+    const attempt = { signal: alone.signal, fence: 0, number: 1, recovering: false, recordId: asked.recordId, dispatching: async () => undefined }
+    const value = await execute(attempt)
+    return { value, status: 'bypassed', recordId: asked.recordId, attempt: 1, fence: 0, recorded: false }
+  }
+
+  async #answer<T>(asked: Asked, begun: Exclude<Begun, { kind: 'granted' | 'bypassed' }>): Promise<RunResult<T>> {
+    if (begun.kind === 'shared') {
+      const { record, ...shared } = begun.shared as { value?: T; error?: unknown; record: IdempotencyRecord }
+      if ('error' in shared) throw shared.error
+      return { value: shared.value as T, status: 'joined', ...facts(asked, record), recorded: true }
+    }
+    if (begun.kind !== 'recorded') throw new IdempotencyError('internal', 'A value operation met a stream. Use another scope for it.')
+    const { record } = begun
+    const body = begun.body ?? (await this.#readWhole(asked, record))
+    if (record.outcome === 'error') throw decodeError(body)
+    const head = decodeHead(record.head)
+    if (head.kind !== 'value') throw new IdempotencyError('outcome_not_replayable', 'This key holds an HTTP response, not a value. Use another scope.')
+    const value = decodeValue(body, head.codec, this.#options.codec) as T
+    return { value, status: begun.joined ? 'joined' : 'replayed', ...facts(asked, record), recorded: true }
+  }
+
+  /** A body that was too large for the claim's answer. */
+  #readWhole(asked: Asked, record: IdempotencyRecord): Promise<Uint8Array> {
+    const { calls, clock } = this.#engine
+    const follower = new Follower({ calls, clock, recordId: asked.recordId, record, skewMs: asked.policy.skewMs })
+    const whole = new Uint8Array(record.bodyLength)
+    return new Promise((resolve, reject) => {
+      follower.wake = () => {
+        for (let at = follower.offset, bytes = follower.read(); bytes !== undefined; at = follower.offset, bytes = follower.read()) whole.set(bytes, at)
+        if (follower.state === 'ended') resolve(whole)
+        if (follower.state === 'cut') reject(new IdempotencyError('store_unavailable', 'The recorded value could not be read. Try again.'))
+      }
+      follower.wake()
+    })
+  }
+}
+
+function facts(asked: Asked, record: IdempotencyRecord): { recordId: string; attempt: number; fence: number } {
+  return { recordId: asked.recordId, attempt: record.attempt, fence: record.fence }
+}
+
+function view(attempt: Attempt): RunningAttempt {
+  const { record } = attempt
+  return {
+    get signal() {
+      return attempt.signal
+    },
+    fence: record.fence,
+    number: record.attempt,
+    recovering: record.recovering,
+    recordId: attempt.recordId,
+    dispatching: () => attempt.dispatching(),
+  }
+}

@@ -1,0 +1,47 @@
+/** The sweeper: abandoned, expired and purged records, in small pieces; any process may run it, all may. */
+import type { Clock, Timer } from './clock.ts'
+import type { Observer } from './events.ts'
+import { limits, policyDefaults } from './policy.ts'
+import type { Random } from './random.ts'
+import type { Store } from './store.ts'
+
+/** Sweeps every minute, jittered so that many processes do not sweep at once. */
+export class Sweeper {
+  readonly #store: Store
+  readonly #clock: Clock
+  readonly #random: Random
+  readonly #observer: Observer | undefined
+  #timer: Timer | undefined
+  #stopped = false
+
+  constructor(store: Store, clock: Clock, random: Random, observer?: Observer) {
+    this.#store = store
+    this.#clock = clock
+    this.#random = random
+    this.#observer = observer
+  }
+
+  start(): void {
+    if (this.#stopped) return
+    const delayMs = limits.sweepEveryMs * (0.5 + this.#random.fraction())
+    this.#timer = this.#clock.setTimer(delayMs, () => void this.sweep().finally(() => this.start()))
+  }
+
+  stop(): void {
+    this.#stopped = true
+    this.#timer?.cancel()
+  }
+
+  /** One round: piece after piece until a short one. A store that fails is tried again next minute. */
+  async sweep(): Promise<void> {
+    try {
+      for (let more = true; more && !this.#stopped; ) {
+        const report = await this.#store.sweep(limits.sweepEntries, policyDefaults.skewMs)
+        more = report.more
+        this.#observer?.({ kind: 'swept', ...report })
+      }
+    } catch (error) {
+      this.#observer?.({ kind: 'store_failed', call: 'sweep', error })
+    }
+  }
+}

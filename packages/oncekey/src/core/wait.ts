@@ -1,0 +1,107 @@
+/** One shared promise per record in a process: duplicates wait on the live operation and never touch the store. */
+import type { Caller } from './operation.ts'
+import type { Clock } from './clock.ts'
+import { IdempotencyError } from './errors.ts'
+import type { RecordId } from './key.ts'
+import { limits } from './policy.ts'
+import type { IdempotencyRecord } from './record.ts'
+import type { ClaimAnswer } from './store.ts'
+import type { Recording } from './stream.ts'
+
+/** What those who wait for a live operation are told. */
+export type LiveNews =
+  /** A claim's answer that everybody can judge for himself; `waited` if it took more than one claim. */
+  | { readonly kind: 'answer'; readonly answer: ClaimAnswer & { readonly kind: 'held' }; readonly waited: boolean }
+  /** The owner in this process ended; `shared` is what it hands to duplicates. */
+  | { readonly kind: 'ended'; readonly as: 'completed' | 'released'; readonly shared: unknown }
+  /** The owner in this process has a stream that can be joined. */
+  | { readonly kind: 'streaming'; readonly recording: Recording }
+  | { readonly kind: 'failed'; readonly error: unknown }
+  /** Nobody leads any more: claim again. */
+  | { readonly kind: 'again' }
+
+/** Why a wait ended without news. */
+export type WaitOver = { readonly kind: 'timeout' } | { readonly kind: 'left' }
+
+/** An operation that this process owns or is asking the store about. */
+export class Live {
+  /** The record as the store granted it; undefined while the claim is under way or another process owns it. */
+  granted: IdempotencyRecord | undefined
+  recording: Recording | undefined
+  waiters = 0
+  #news: LiveNews | undefined
+  readonly #listeners = new Set<(news: LiveNews) => void>()
+
+  /** A stream has begun: those who wait for a head get it, the others go on waiting for the end. */
+  stream(recording: Recording): void {
+    this.recording = recording
+    for (const listener of [...this.#listeners]) listener({ kind: 'streaming', recording })
+  }
+
+  /** The last news. */
+  end(news: LiveNews): void {
+    this.#news ??= news
+    for (const listener of [...this.#listeners]) listener(news)
+    this.#listeners.clear()
+  }
+
+  /** Resolves with the next news that `wants` accepts, at the deadline, or when the caller leaves. */
+  next(wants: (news: LiveNews) => boolean, deadlineMs: number, clock: Clock, caller?: Caller): Promise<LiveNews | WaitOver> {
+    if (this.#news !== undefined) return Promise.resolve(this.#news)
+    if (this.recording !== undefined) {
+      const news = { kind: 'streaming', recording: this.recording } as const
+      if (wants(news)) return Promise.resolve(news)
+    }
+    return new Promise((resolve) => {
+      const finish = (news: LiveNews | WaitOver): void => {
+        timer.cancel()
+        this.#listeners.delete(listener)
+        stopListening?.()
+        resolve(news)
+      }
+      const listener = (news: LiveNews): void => {
+        if (news.kind !== 'streaming' || wants(news)) finish(news)
+      }
+      const timer = clock.setTimer(deadlineMs - clock.monotonicMs(), () => finish({ kind: 'timeout' }), true)
+      this.#listeners.add(listener)
+      const stopListening = caller?.onLeave(() => finish({ kind: 'left' }))
+    })
+  }
+}
+
+/** All live operations of a process, with the caps on who may wait. */
+export class Lives {
+  readonly #lives = new Map<RecordId, Live>()
+  #waiting = 0
+
+  get(recordId: RecordId): Live | undefined {
+    return this.#lives.get(recordId)
+  }
+
+  open(recordId: RecordId): Live {
+    const live = new Live()
+    this.#lives.set(recordId, live)
+    return live
+  }
+
+  close(recordId: RecordId, live: Live, news: LiveNews): void {
+    if (this.#lives.get(recordId) === live) this.#lives.delete(recordId)
+    live.end(news)
+  }
+
+  /** Counts a waiter for as long as `wait` takes. */
+  async admit<T>(live: Live, wait: () => Promise<T>): Promise<T> {
+    if (live.waiters >= limits.waitersPerRecord || this.#waiting >= limits.waitersPerProcess) {
+      const sentence = 'Too many requests are already waiting for running originals. Try again later.'
+      throw new IdempotencyError('too_many_waiting', sentence, { retryAfterMs: 1000 })
+    }
+    live.waiters += 1
+    this.#waiting += 1
+    try {
+      return await wait()
+    } finally {
+      live.waiters -= 1
+      this.#waiting -= 1
+    }
+  }
+}

@@ -1,0 +1,16 @@
+/** `createIdempotency`, wired to Node's clock, chance and hashing. */
+import type { Clock } from '../core/clock.ts'
+import type { Random } from '../core/random.ts'
+import { Idempotency, type IdempotencyOptions } from '../core/run.ts'
+import { nodeDigest, systemClock, systemRandom } from './node.ts'
+
+/** The engine's options; `clock` and `random` replace the system's in tests. */
+export interface CreateOptions extends IdempotencyOptions {
+  readonly clock?: Clock
+  readonly random?: Random
+}
+
+/** An engine over a store. Throws IdempotencyError (`config_invalid`) for options that cannot be right. */
+export function createIdempotency(options: CreateOptions): Idempotency {
+  return new Idempotency(options, { clock: options.clock ?? systemClock, random: options.random ?? systemRandom, digest: nodeDigest })
+}
