@@ -30,7 +30,10 @@ export type End =
  * `recorded`: the record says so, for ever. `superseded`: another attempt's word stands. `unrecorded`: the store is
  * away; settling goes on behind it until the lease's local deadline, then the record ends by policy.
  */
-export type Settled = { readonly kind: 'recorded' | 'unrecorded' } | { readonly kind: 'superseded'; readonly record: IdempotencyRecord | undefined }
+export type Settled =
+  | { readonly kind: 'recorded'; readonly record: IdempotencyRecord }
+  | { readonly kind: 'unrecorded' }
+  | { readonly kind: 'superseded'; readonly record: IdempotencyRecord | undefined }
 
 /** First pause between tries of a store call that failed; doubles up to a second. */
 const firstPauseMs = 25
@@ -116,6 +119,11 @@ export class Attempt implements HeldLease {
     return this.#home.calls.append({ recordId: this.recordId, attemptId: this.attemptId, ...piece })
   }
 
+  /** How many duplicates in this process wait for the end. */
+  get waiters(): number {
+    return this.#live.waiters
+  }
+
   /** Tells duplicates in this process that there is a stream to join. */
   stream(recording: Recording): void {
     this.#live.stream(recording)
@@ -153,7 +161,7 @@ export class Attempt implements HeldLease {
       return { kind: 'superseded', record: answer.record }
     }
     this.#close(as, shared)
-    return { kind: 'recorded' }
+    return { kind: 'recorded', record: answer.record }
   }
 
   #close(as: End['kind'], shared: unknown): void {

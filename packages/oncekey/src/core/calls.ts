@@ -3,6 +3,7 @@ import { Batcher } from './batcher.ts'
 import type { Clock } from './clock.ts'
 import type { Observer } from './events.ts'
 import type { RecordId } from './key.ts'
+import type { KeylessAnswer } from './keyless.ts'
 import { limits } from './policy.ts'
 import type { AttemptId } from './record.ts'
 import type {
@@ -10,6 +11,7 @@ import type {
   AppendRequest,
   ClaimAnswer,
   ClaimRequest,
+  KeylessRequest,
   ReadAnswer,
   RenewAnswer,
   RenewRequest,
@@ -52,6 +54,11 @@ export class StoreCalls {
 
   read(recordId: RecordId): Promise<ReadAnswer> {
     return this.#reads.add(recordId)
+  }
+
+  async keyless(ask: KeylessRequest): Promise<KeylessAnswer> {
+    const [answer] = await this.within('keyless', this.store.keyless([ask]))
+    return answer ?? { found: undefined }
   }
 
   renew(asks: readonly RenewRequest[]): Promise<readonly RenewAnswer[]> {

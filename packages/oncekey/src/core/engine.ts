@@ -182,6 +182,7 @@ export class Engine {
       case 'ended':
         return { kind: 'shared', as: news.as, shared: news.shared }
       case 'streaming':
+        if (news.recording.dropped) throw judge.notReplayable(asked.recordId)
         return { kind: 'streaming', recording: news.recording }
       case 'left':
         return { kind: 'left' }

@@ -1,14 +1,9 @@
 /** The catalogue of everything Oncekey can refuse or fail with, and the one error class that carries it. */
 
-interface CatalogueEntry {
-  /** HTTP status of the problem document. */
-  readonly status: number
-  readonly title: string
-  /** May the same request, unchanged, succeed later? Becomes `x-should-retry`. */
-  readonly retryable: boolean
-}
-
-/** Every code with its HTTP status; `docs/reference/errors.md` lists the same, and a test compares both ways. */
+/**
+ * Every code with its HTTP status, and whether the same request, unchanged, may succeed later (`x-should-retry`);
+ * `docs/reference/errors.md` lists the same, and a test compares both ways.
+ */
 export const errorCatalogue = {
   key_missing: { status: 400, title: 'An idempotency key is required', retryable: false },
   key_malformed: { status: 400, title: 'The idempotency key is malformed', retryable: false },
@@ -25,7 +20,6 @@ export const errorCatalogue = {
   fingerprint_mismatch: { status: 422, title: 'The key was used for another request', retryable: false },
   too_many_waiting: { status: 429, title: 'Too many requests are waiting', retryable: true },
   upstream_unreachable: { status: 502, title: 'The upstream cannot be reached', retryable: true },
-  upstream_failed: { status: 502, title: 'The upstream broke off', retryable: true },
   upstream_timeout: { status: 504, title: 'The upstream did not answer in time', retryable: true },
   store_unavailable: { status: 503, title: 'The idempotency store is unavailable', retryable: true },
   shutting_down: { status: 503, title: 'The server is shutting down', retryable: true },
@@ -47,6 +41,8 @@ export interface ErrorDetails {
   /** `superseded` only: what this attempt made, and what is recorded instead. */
   readonly own?: unknown
   readonly recorded?: unknown
+  /** Upstream failures: may the operation have run? */
+  readonly mayHaveRun?: boolean
   /** `outcome_unknown`: a new key might run the operation a second time. */
   readonly safeToUseNewKey?: boolean
 }

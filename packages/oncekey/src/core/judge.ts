@@ -74,5 +74,5 @@ export const judge: {
   readonly isFinal: typeof isFinal
   readonly answer: typeof answer
   readonly inProgress: typeof inProgress
-  readonly outcomeUnknown: typeof outcomeUnknown
-} = { sameRequest, isFinal, answer, inProgress, outcomeUnknown }
+  readonly notReplayable: typeof notReplayable
+} = { sameRequest, isFinal, answer, inProgress, notReplayable }

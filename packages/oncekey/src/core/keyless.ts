@@ -18,9 +18,12 @@ export type KeylessCommand =
   | { readonly kind: 'leave'; readonly recordId: RecordId; readonly count: number }
   | { readonly kind: 'adopt'; readonly count: number; readonly skewMs: number }
 
-/** The adopted operation, or none: then the retry executes as new. */
+/**
+ * What a step found. `adopt`: the operation, or none and the retry executes as new. `leave`: the operation if it is
+ * still the leaving caller's, none if a retry has adopted it.
+ */
 export interface KeylessAnswer {
-  readonly adopted: RecordId | undefined
+  readonly found: RecordId | undefined
 }
 
 /** Most operations one fingerprint's list remembers; the oldest go first. */
@@ -39,19 +42,21 @@ export function keylessStep(
 ): { readonly list: readonly KeylessEntry[]; readonly answer: KeylessAnswer } {
   if (command.kind === 'leave') {
     // A caller that was adopted from meanwhile no longer speaks for the entry: its count is lower.
-    const left = list.map((e) => (e.recordId === command.recordId && e.count === command.count ? { ...e, left: true } : e))
-    return { list: left, answer: { adopted: undefined } }
+    const index = list.findIndex((e) => e.recordId === command.recordId && e.count === command.count)
+    const own = list[index]
+    if (own === undefined) return { list, answer: { found: undefined } }
+    return { list: own.left ? list : list.with(index, { ...own, left: true }), answer: { found: own.recordId } }
   }
   const fresh = unexpired(list, nowMs)
   if (command.kind === 'enter') {
     const entry = { recordId: command.recordId, count: command.count, expiresAt: nowMs + command.windowMs, left: false }
-    return { list: [...fresh, entry].slice(-maxEntries), answer: { adopted: undefined } }
+    return { list: [...fresh, entry].slice(-maxEntries), answer: { found: undefined } }
   }
   const index = fresh.findIndex((e) => e.count < command.count && (e.left || ownerGone(e.recordId)))
   const found = fresh[index]
-  if (found === undefined) return { list: fresh, answer: { adopted: undefined } }
+  if (found === undefined) return { list: fresh, answer: { found: undefined } }
   const taken = { ...found, count: command.count, left: false }
-  return { list: fresh.with(index, taken), answer: { adopted: found.recordId } }
+  return { list: fresh.with(index, taken), answer: { found: found.recordId } }
 }
 
 /** The entries that can still be adopted; a store drops an empty list. */

@@ -18,7 +18,7 @@ export interface Operation {
 /** Somebody who waits for an answer and may leave before it is there. */
 export interface Caller {
   readonly hasLeft: boolean
-  /** Calls back once if the caller leaves; returns how to stop listening. */
+  /** Calls back once if the caller leaves before the answer's end, at once if he has; returns how to stop listening. */
   onLeave(left: () => void): () => void
 }
 

@@ -189,7 +189,7 @@ export class Idempotency {
   }
 
   async #answer<T>(asked: Asked, begun: Exclude<Begun, { kind: 'granted' | 'bypassed' }>): Promise<RunResult<T>> {
-    if (begun.kind === 'shared') {
+    if (begun.kind === 'shared' && begun.shared !== undefined) {
       const { record, ...shared } = begun.shared as { value?: T; error?: unknown; record: IdempotencyRecord }
       if ('error' in shared) throw shared.error
       return { value: shared.value as T, status: 'joined', ...facts(asked, record), recorded: true }

@@ -48,7 +48,7 @@ export class Live {
   /** Resolves with the next news that `wants` accepts, at the deadline, or when the caller leaves. */
   next(wants: (news: LiveNews) => boolean, deadlineMs: number, clock: Clock, caller?: Caller): Promise<LiveNews | WaitOver> {
     if (this.#news !== undefined) return Promise.resolve(this.#news)
-    if (this.recording !== undefined) {
+    if (this.recording !== undefined && this.recording.state !== 'cut') {
       const news = { kind: 'streaming', recording: this.recording } as const
       if (wants(news)) return Promise.resolve(news)
     }

@@ -1,0 +1,115 @@
+/** Answers from what is recorded or running: a replay, a join, a share of what an execution in this process ended with. */
+import type { Engine } from '../core/engine.ts'
+import { IdempotencyError } from '../core/errors.ts'
+import { Follower } from '../core/follow.ts'
+import type { RecordId } from '../core/key.ts'
+import { decodeHead } from '../core/outcome.ts'
+import type { StreamReader } from '../core/reader.ts'
+import type { IdempotencyRecord } from '../core/record.ts'
+import type { Recording } from '../core/stream.ts'
+import { offsetAfterEvent, streamScanner } from '../providers/index.ts'
+import type { HttpCaller, HttpRequest, WholeAnswer } from './caller.ts'
+import type { DecodeBody } from './fingerprint.ts'
+import { fieldValue, type RawHeaders } from './headers.ts'
+import { pump, type Pumped, type StreamDecoder } from './pump.ts'
+import { skipTo } from './resume.ts'
+import { type AnswerStatus, codingToUndo, type Echo, ownFields, sendWhole, withoutCoding } from './respond.ts'
+
+/** Content codings as the platform undoes them. */
+export interface Codings {
+  readonly decode: DecodeBody
+  readonly stream: (coding: string) => StreamDecoder | undefined
+}
+
+/** What an answer from the record needs. */
+export interface ReplayParts {
+  readonly engine: Engine
+  readonly codings: Codings
+  readonly recordId: RecordId
+  readonly request: HttpRequest
+  readonly caller: HttpCaller
+  readonly echo: Echo
+  readonly skewMs: number
+  readonly status: AnswerStatus
+}
+
+/** A recorded response whose body is in hand, or is read from the store as the caller takes it. */
+export async function replay(parts: ReplayParts, record: IdempotencyRecord, body: Uint8Array | undefined): Promise<Pumped> {
+  const head = decodeHead(record.head)
+  if (head.kind !== 'response') throw notHttp()
+  const own = ownFields(parts.status, parts.echo, record)
+  if (body === undefined) {
+    const length = fieldValue(parts.request.headers, 'last-event-id') === undefined ? record.bodyLength : undefined
+    return flow(parts, follow(parts, record), head, own, { eager: false, length })
+  }
+  const lastEventId = head.stream ? fieldValue(parts.request.headers, 'last-event-id') : undefined
+  const from = lastEventId === undefined ? undefined : offsetAfterEvent(body, lastEventId)
+  sendDecoded(parts, { status: head.status, headers: head.headers, body: from === undefined ? body : body.subarray(from) }, own)
+  return 'ended'
+}
+
+/** A stream that runs in another process: its bytes through the store. */
+export function join(parts: ReplayParts, record: IdempotencyRecord): Promise<Pumped> {
+  const head = decodeHead(record.head)
+  if (head.kind !== 'response') throw notHttp()
+  return flow(parts, follow(parts, record), head, ownFields(parts.status, parts.echo), { eager: false, length: undefined })
+}
+
+/** A stream that runs in this process. */
+export function joinHere(parts: ReplayParts, recording: Recording): Promise<Pumped> {
+  const head = decodeHead(recording.head)
+  if (head.kind !== 'response') throw notHttp()
+  return flow(parts, recording.reader(0), head, ownFields(parts.status, parts.echo), { eager: false, length: undefined })
+}
+
+/** A whole answer, decoded where the caller does not take its coding. */
+export function sendDecoded(parts: ReplayParts, answer: WholeAnswer, own: readonly string[]): void {
+  const coding = codingToUndo(parts.request.headers, answer.headers)
+  if (coding === undefined) return sendWhole(parts.caller, answer, own)
+  const decoded = parts.codings.decode(coding, answer.body, Number.MAX_SAFE_INTEGER)
+  // A coding nobody here can undo goes out as it is: the caller may know it after all.
+  if (decoded === undefined) return sendWhole(parts.caller, answer, own)
+  sendWhole(parts.caller, { ...answer, headers: withoutCoding(answer.headers), body: decoded }, own)
+}
+
+function follow(parts: ReplayParts, record: IdempotencyRecord): StreamReader {
+  const { engine, recordId, skewMs } = parts
+  return new Follower({ calls: engine.calls, clock: engine.clock, recordId, record, skewMs })
+}
+
+interface FlowOptions {
+  readonly eager: boolean
+  /** Length of the body as stored, where it is known and whole. */
+  readonly length: number | undefined
+}
+
+async function flow(
+  parts: ReplayParts,
+  source: StreamReader,
+  head: { readonly status: number; readonly headers: RawHeaders; readonly stream: boolean },
+  own: readonly string[],
+  options: FlowOptions,
+): Promise<Pumped> {
+  const { caller, codings, engine, request } = parts
+  const coding = codingToUndo(request.headers, head.headers)
+  const decoder = coding === undefined ? undefined : codings.stream(coding)
+  const lastEventId = head.stream ? fieldValue(request.headers, 'last-event-id') : undefined
+  const reader = lastEventId === undefined ? source : await skipTo(source, lastEventId, engine.clock)
+  const headers = decoder === undefined ? head.headers : withoutCoding(head.headers)
+  const length = options.length === undefined || decoder !== undefined ? [] : ['Content-Length', String(options.length)]
+  const commentable = head.stream && fieldValue(head.headers, 'content-encoding') === undefined
+  const scanner = commentable ? streamScanner({ path: request.path }, { contentType: 'text/event-stream' }) : undefined
+  return pump(reader, caller, {
+    clock: engine.clock,
+    start: () => caller.start(head.status, [...headers, ...length, ...own]),
+    eager: options.eager,
+    ...(decoder === undefined ? {} : { decoder }),
+    ...(scanner === undefined
+      ? {}
+      : { observe: (bytes) => scanner.push(bytes), mayComment: () => scanner.atEventEnd && scanner.terminatorAt === undefined }),
+  })
+}
+
+function notHttp(): IdempotencyError {
+  return new IdempotencyError('outcome_not_replayable', 'This key holds a value of the library, not an HTTP response. Use another key.')
+}
