@@ -55,6 +55,8 @@ interface Head {
   readonly status: number
   readonly headers: RawHeaders
   readonly length: number | undefined
+  /** Has the body an end of its own, a length or a last chunk? One that ends with its connection may have been cut. */
+  readonly framed: boolean
   readonly class: EndingClass
   readonly retryAfterMs: number
 }
@@ -110,6 +112,7 @@ export class Execution implements UpstreamEvents {
       status,
       headers,
       length: length !== undefined && /^\d+$/.test(length) ? Number(length) : undefined,
+      framed: length !== undefined || /\bchunked\b/i.test(header('transfer-encoding') ?? ''),
       class: ending,
       retryAfterMs,
     }
@@ -131,7 +134,7 @@ export class Execution implements UpstreamEvents {
       this.#mode = 'over'
       void this.#concludeWhole(true)
     } else if (mode === 'live') {
-      void this.#scanning.then(() => this.#concludeLive(true))
+      void this.#scanning.then(() => this.#concludeLive(this.#head?.framed === true))
     } else if (mode === 'passing') {
       this.#mode = 'over'
       this.#parts.caller.end(trailers)

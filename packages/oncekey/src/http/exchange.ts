@@ -47,10 +47,13 @@ const drainMs = { keyed: 30 * 60_000, keyless: 30_000 }
 export class Exchange {
   readonly #engine: Engine
   readonly #codings: Codings
+  readonly #failed: (error: unknown) => void
 
-  constructor(engine: Engine, codings: Codings) {
+  /** `failed` hears what nobody foresaw; the caller is told that there is something in the log. */
+  constructor(engine: Engine, codings: Codings, failed: (error: unknown) => void) {
     this.#engine = engine
     this.#codings = codings
+    this.#failed = failed
   }
 
   /**
@@ -62,6 +65,7 @@ export class Exchange {
     try {
       return await this.#handle(exchanged)
     } catch (error) {
+      if (!(error instanceof IdempotencyError)) this.#failed(error)
       const refusal = error instanceof IdempotencyError ? error : internal(error)
       refuse(caller, refusal, request, { key: plan.echo, waitSeconds: undefined })
       return 'handled'

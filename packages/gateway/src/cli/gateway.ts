@@ -1,0 +1,108 @@
+/** `oncekey gateway`: opens the store, listens, prints one ready line, and stops as gently as it was told. */
+import cluster from 'node:cluster'
+import type { AddressInfo } from 'node:net'
+import { Engine, Exchange, nodeCodings, nodeDigest, systemClock, systemRandom } from 'oncekey/http'
+import type { Logger } from 'pino'
+import { type GatewayConfig, loadGatewayConfig, redacted } from '../config/index.ts'
+import { Upstream } from '../forward/index.ts'
+import { startSandbox } from '../sandbox/index.ts'
+import { Gateway, Routes } from '../server/index.ts'
+import { gatewayHelp } from './help.ts'
+import { createLog, logEvent } from './log.ts'
+import { openStore, within } from './store.ts'
+import { runPrimary } from './workers.ts'
+
+/** The store has this long to answer at the start. */
+const storeStartMs = 5_000
+
+/** Runs the gateway until a signal; resolves to the exit code. */
+export async function runGateway(args: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
+  const config = loadGatewayConfig(args, env)
+  if (config === undefined) {
+    process.stdout.write(`${gatewayHelp()}\n`)
+    return 0
+  }
+  const log = createLog()
+  if (config.workers > 1 && cluster.isPrimary) return runPrimary(config, log, (port) => readyLine(config, port))
+  const running = await startGateway(config, log)
+  if (cluster.isWorker) process.send?.({ ready: running.port })
+  else process.stdout.write(`${readyLine(config, running.port)}\n`)
+  const clean = await stopped(running.gateway, config.stopGraceMs, log)
+  await running.close()
+  return clean ? 0 : 1
+}
+
+interface Running {
+  readonly gateway: Gateway
+  readonly port: number
+  close(): Promise<void>
+}
+
+async function startGateway(config: GatewayConfig, log: Logger): Promise<Running> {
+  const store = await openStore(config.store)
+  const engine = new Engine({
+    store,
+    clock: systemClock,
+    random: systemRandom,
+    digest: nodeDigest,
+    observer: (event) => logEvent(log, event),
+    ...(config.pepper === undefined ? {} : { pepper: config.pepper }),
+  })
+  await within(storeStartMs, config.store, Promise.resolve(engine.ready()))
+  const upstreams = new Map<string, Upstream>()
+  for (const [name, url] of config.upstreams) {
+    const reached = url.protocol === 'sandbox:' ? new URL((await startSandbox()).url) : url
+    upstreams.set(name, new Upstream(reached, { timeoutMs: config.upstreamTimeoutMs }))
+  }
+  const exchange = new Exchange(engine, nodeCodings, (error) => log.error({ err: error }, 'a request failed inside the gateway'))
+  const routes = new Routes(config.rules, config.route)
+  const gateway = new Gateway({ exchange, upstreams, routes, log: (line) => log.debug(line) })
+  const port = await listen(gateway, config)
+  return {
+    gateway,
+    port,
+    close: async () => {
+      for (const upstream of upstreams.values()) await upstream.close()
+      await store.close()
+    },
+  }
+}
+
+function listen(gateway: Gateway, { host, port }: GatewayConfig): Promise<number> {
+  return new Promise((resolve, reject) => {
+    gateway.server.once('error', (error: NodeJS.ErrnoException) => reject(new Error(listenSentence(error, host, port))))
+    gateway.server.listen(port, host, () => resolve((gateway.server.address() as AddressInfo).port))
+  })
+}
+
+function listenSentence(error: NodeJS.ErrnoException, host: string, port: number): string {
+  if (error.code === 'EADDRINUSE') return `Port ${port} on ${host} is in use. Choose another with --port, or --port 0 for a free one.`
+  if (error.code === 'EACCES') return `Port ${port} may not be used by this user. Choose one above 1023 with --port.`
+  return `Cannot listen on ${host}:${port} (${error.code ?? error.message}). Check --host and --port.`
+}
+
+/** Resolves at a signal, once everything has ended or the grace is over. A second signal ends at once. */
+function stopped(gateway: Gateway, graceMs: number, log: Logger): Promise<boolean> {
+  return new Promise((resolve) => {
+    let stopping = false
+    const stop = (): void => {
+      if (stopping) process.exit(1)
+      stopping = true
+      log.info({ running: gateway.running, graceMs }, 'stopping: running requests go on')
+      void gateway.stop(graceMs).then(resolve)
+    }
+    process.on('SIGTERM', stop)
+    process.on('SIGINT', stop)
+  })
+}
+
+/** The one line on stdout. */
+function readyLine(config: GatewayConfig, port: number): string {
+  const host = config.host.includes(':') ? `[${config.host}]` : config.host
+  const behind = [...config.upstreams].map(([name, url]) => (name === '' ? shown(url) : `${name}=${shown(url)}`)).join(', ')
+  return `oncekey gateway listening on http://${host}:${port} -> ${behind} (store ${redacted(config.store)})`
+}
+
+function shown(url: URL): string {
+  return url.protocol === 'sandbox:' ? 'sandbox:' : url.href.replace(/\/$/, '')
+}

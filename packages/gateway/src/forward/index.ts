@@ -1,0 +1,6 @@
+/** Forwarding: upstreams, their pools, and what of a request goes on. */
+export { upstreamHeaders } from './headers.ts'
+export { passThrough } from './pass.ts'
+export { upgrade } from './upgrade.ts'
+export type { ForwardRequest, UpstreamOptions } from './upstream.ts'
+export { Upstream } from './upstream.ts'

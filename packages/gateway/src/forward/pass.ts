@@ -1,0 +1,68 @@
+/** Passes an uncovered request through: both bodies as streams, back-pressure both ways, nothing recorded. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { answerHeaders, fieldNames, IdempotencyError, type RawHeaders, type UpstreamFailure } from 'oncekey/http'
+import type { Upstream } from './upstream.ts'
+
+/** One request on its way through. */
+export interface Passing {
+  readonly upstream: Upstream
+  readonly target: string
+  readonly headers: string[]
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  /** Already read, or null to stream what the caller sends. */
+  readonly body: Buffer | null
+  readonly status: 'ignored' | 'bypassed'
+}
+
+/** Resolves when the answer has ended; rejects (IdempotencyError) when the upstream failed before its head. */
+export function passThrough(passing: Passing): Promise<void> {
+  const { upstream, target, headers, request, response, status } = passing
+  return new Promise((resolve, reject) => {
+    const call = upstream.call(
+      { method: request.method ?? 'GET', target, headers, body: passing.body ?? (hasBody(request) ? request : null) },
+      {
+        head(code: number, raw: RawHeaders) {
+          response.writeHead(code, [...answerHeaders(raw), fieldNames.status, status])
+          // The head of a silent stream must not wait for its first byte.
+          if (request.method !== 'HEAD' && code !== 204 && code !== 304) response.flushHeaders()
+        },
+        data(bytes: Uint8Array) {
+          if (!response.write(bytes)) call.pause()
+        },
+        end(trailers: RawHeaders) {
+          if (trailers.length > 0) response.addTrailers(pairs(trailers))
+          response.end(resolve)
+        },
+        fail(failure: UpstreamFailure) {
+          if (!response.headersSent) return reject(failed(failure))
+          response.destroy()
+          resolve()
+        },
+      },
+    )
+    response.on('drain', () => call.resume())
+    response.on('close', () => {
+      if (!response.writableFinished) call.abort()
+      resolve()
+    })
+  })
+}
+
+/** A request has a body exactly when it says so (RFC 9112 §6.3). */
+function hasBody(request: IncomingMessage): boolean {
+  const { headers } = request
+  return headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0'
+}
+
+function pairs(raw: RawHeaders): [string, string][] {
+  const list: [string, string][] = []
+  for (let at = 0; at + 1 < raw.length; at += 2) list.push([raw[at] as string, raw[at + 1] as string])
+  return list
+}
+
+function failed({ code, sent, cause }: UpstreamFailure): IdempotencyError {
+  const what = code === 'upstream_timeout' ? 'The upstream did not answer in time' : 'The upstream could not be reached'
+  const run = sent ? 'the request may have been executed' : 'the request was not executed'
+  return new IdempotencyError(code, `${what}; ${run}.`, { mayHaveRun: sent, retryable: !sent, cause })
+}

@@ -1,0 +1,196 @@
+/** The proxy: takes requests from node:http, brings covered ones to the exchange and passes the others through. */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+import {
+  type Exchange,
+  fieldValues,
+  IdempotencyError,
+  type Plan,
+  planOf,
+  refuse,
+  type RouteOptions,
+  systemClock,
+} from 'oncekey/http'
+import { passThrough, type Upstream, upgrade, upstreamHeaders } from '../forward/index.ts'
+import { BodyBudget } from './body.ts'
+import { NodeCaller } from './caller.ts'
+import { firstSegment, type Routes, type Target, targetOf } from './routing.ts'
+
+/** What a gateway is made of. */
+export interface GatewayParts {
+  readonly exchange: Exchange
+  /** By name; the unnamed one has the name ''. */
+  readonly upstreams: ReadonlyMap<string, Upstream>
+  readonly routes: Routes
+  readonly log: RequestLog
+}
+
+/** One line a request; never a key, a credential, a prompt or an answer. */
+export type RequestLog = (line: { readonly method: string; readonly path: string; readonly status: number; readonly how: string; readonly ms: number }) => void
+
+interface Routed {
+  readonly upstream: Upstream
+  /** What the upstream is asked for: path and query, without its name in front. */
+  readonly target: string
+  readonly place: Target
+  readonly route: RouteOptions
+}
+
+/** A gateway that listens once `listen` has resolved. */
+export class Gateway {
+  readonly server: Server
+  readonly #parts: GatewayParts
+  readonly #budget = new BodyBudget()
+  readonly #tunnels = new Set<Duplex>()
+  #running = 0
+  #stopping = false
+  #idle: (() => void) | undefined
+
+  constructor(parts: GatewayParts) {
+    this.#parts = parts
+    this.server = createServer({ maxHeaderSize: 64 * 1024, keepAliveTimeout: 75_000, requestTimeout: 0, headersTimeout: 60_000 })
+    this.server.on('request', (request, response) => void this.#serve(request, response))
+    this.server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head))
+    this.server.on('clientError', (error, socket) => answerMalformed(error, socket))
+  }
+
+  /** How many requests are being answered. */
+  get running(): number {
+    return this.#running
+  }
+
+  /** Stops claiming and accepting; resolves true when everything has ended, false at the end of the grace. */
+  async stop(graceMs: number): Promise<boolean> {
+    this.#stopping = true
+    this.server.close()
+    this.server.closeIdleConnections()
+    const idle = new Promise<true>((resolve) => {
+      this.#idle = () => resolve(true)
+      if (this.#running === 0) resolve(true)
+    })
+    const over = new Promise<false>((resolve) => void systemClock.setTimer(graceMs, () => resolve(false), true))
+    const ended = await Promise.race([idle, over])
+    this.server.closeAllConnections()
+    for (const socket of this.#tunnels) socket.destroy()
+    return ended
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const startedMs = systemClock.monotonicMs()
+    this.#running += 1
+    const method = request.method ?? ''
+    const caller = new NodeCaller(response)
+    const path = targetOf(request.url ?? '')?.path ?? '/'
+    try {
+      await this.#answer(request, response, caller)
+    } catch (error) {
+      const known = error instanceof IdempotencyError ? error : new IdempotencyError('internal', 'The gateway failed on this request. Try again.', { cause: error })
+      if (!request.complete && !response.headersSent) response.setHeader('Connection', 'close')
+      refuse(caller, known, { path }, { key: undefined, waitSeconds: undefined })
+    }
+    this.#running -= 1
+    const ms = Math.round(systemClock.monotonicMs() - startedMs)
+    this.#parts.log({ method, path, status: response.statusCode, how: caller.how, ms })
+    if (this.#running === 0) this.#idle?.()
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse, caller: NodeCaller): Promise<void> {
+    checkFraming(request)
+    const routed = this.#route(request)
+    const plan = planOf(request.method ?? '', request.rawHeaders, routed.route)
+    if (this.#stopping) {
+      response.setHeader('Connection', 'close')
+      throw new IdempotencyError('shutting_down', 'This gateway is shutting down. Try again; another one will answer.', { retryAfterMs: 1000 })
+    }
+    if (plan.kind === 'pass') return this.#pass(routed, request, response, null, plan.status)
+    const read = await this.#budget.read(request, routed.route.maxBodyBytes)
+    if (read === undefined) return
+    try {
+      await this.#cover(routed, plan, request, response, caller, read.body)
+    } finally {
+      read.release()
+    }
+  }
+
+  async #cover(
+    routed: Routed,
+    plan: Extract<Plan, { kind: 'cover' }>,
+    request: IncomingMessage,
+    response: ServerResponse,
+    caller: NodeCaller,
+    body: Buffer,
+  ): Promise<void> {
+    const { upstream, target, place, route } = routed
+    const method = request.method ?? ''
+    const done = await this.#parts.exchange.handle({
+      plan,
+      route,
+      request: { method, path: place.path, query: place.query, headers: request.rawHeaders, body },
+      caller,
+      dispatch: (events) => upstream.call({ method, target, headers: headersFor(request, route, false), body }, events),
+    })
+    if (done === 'bypass') await this.#pass(routed, request, response, body, 'bypassed')
+  }
+
+  #pass(routed: Routed, request: IncomingMessage, response: ServerResponse, body: Buffer | null, status: 'ignored' | 'bypassed'): Promise<void> {
+    const headers = headersFor(request, routed.route, body === null)
+    return passThrough({ upstream: routed.upstream, target: routed.target, headers, request, response, body, status })
+  }
+
+  #route(request: IncomingMessage): Routed {
+    const place = targetOf(request.url ?? '')
+    if (place === undefined) {
+      throw new IdempotencyError('unknown_upstream', 'The request target must be a path. Send requests to this gateway as to an ordinary server, not as to a proxy.')
+    }
+    const { upstreams, routes } = this.#parts
+    const segment = firstSegment(place.path)
+    const named = segment.name === '' ? undefined : upstreams.get(segment.name)
+    const upstream = named ?? upstreams.get('')
+    if (upstream === undefined) {
+      const known = [...upstreams.keys()].map((name) => `/${name}/`).join(', ')
+      throw new IdempotencyError('unknown_upstream', `No upstream has the name "${segment.name}". Paths begin with one of: ${known}.`)
+    }
+    const path = named === undefined ? place.path : segment.rest
+    const route = routes.find(named === undefined ? '' : segment.name, request.method ?? '', path)
+    return { upstream, target: place.query === '' && !request.url?.endsWith('?') ? path : `${path}?${place.query}`, place, route }
+  }
+
+  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    try {
+      const { upstream, target, route } = this.#route(request)
+      const dropped = new Set(['host', ...(route.tenantHeader === undefined ? [] : [route.tenantHeader.toLowerCase()])])
+      const headers = request.rawHeaders.filter((_, at) => !dropped.has((request.rawHeaders[at - (at % 2)] as string).toLowerCase()))
+      this.#tunnels.add(socket)
+      socket.on('close', () => this.#tunnels.delete(socket))
+      upgrade({ upstream, target, headers, request, socket, head })
+    } catch {
+      socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
+    }
+  }
+}
+
+function headersFor(request: IncomingMessage, route: RouteOptions, keepLength: boolean): string[] {
+  const { tenantHeader, keyAliases } = route
+  return upstreamHeaders(request.rawHeaders, { keepKey: false, tenantHeader, keyAliases, keepLength })
+}
+
+/** What node lets through and two servers may read in two ways (RFC 9112 §6.1, §3.2). */
+function checkFraming(request: IncomingMessage): void {
+  const codings = fieldValues(request.rawHeaders, 'transfer-encoding')
+  const framing = codings.length > 1 || (codings[0] !== undefined && codings[0].trim().toLowerCase() !== 'chunked')
+  if (framing || fieldValues(request.rawHeaders, 'host').length > 1) {
+    throw new IdempotencyError('body_malformed', 'The request has more than one Host or a transfer coding other than chunked. Send it plainly.')
+  }
+}
+
+function answerMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy()
+    return
+  }
+  const [status, title] = error.code === 'HPE_HEADER_OVERFLOW' ? [431, 'Request Header Fields Too Large'] : [400, 'Bad Request']
+  const sentence = `The request is not well-formed HTTP (${error.code ?? 'unknown'}). It was not forwarded.`
+  const body = JSON.stringify({ type: 'about:blank', title, status, detail: sentence, error: { message: sentence, type: 'invalid_request_error', code: 'malformed_request', param: null } })
+  const head = `HTTP/1.1 ${status} ${title}\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nX-Should-Retry: false\r\nConnection: close\r\n\r\n`
+  socket.end(head + body)
+}
