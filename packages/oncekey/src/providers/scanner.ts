@@ -1,0 +1,183 @@
+/** Chooses how a body's end is told, by path, content type and first event, and watches the body go by. */
+import { anthropic } from './anthropic.ts'
+import { GeminiArrayScanner, gemini } from './gemini.ts'
+import { openaiChat, openaiResponses } from './openai.ts'
+import { eventShape, JsonPeek } from './peek.ts'
+import type { EventMembers, Provider, ProviderEvent, StreamEnd, StreamFormat, StreamScanner } from './provider.ts'
+import { SseReader, type SseSink } from './sse.ts'
+
+const providers: readonly Provider[] = [openaiChat, openaiResponses, anthropic, gemini]
+
+/** What is known of an answer when its head has come. */
+export interface ScannedResponse {
+  readonly contentType: string | undefined
+  /** Default 200. The body of any other answer than a 2xx is no stream of the API's, so its clean end is enough. */
+  readonly status?: number
+}
+
+/** A scanner for the body of this answer to this request. `path` may have a query. */
+export function streamScanner(request: { readonly path: string }, response: ScannedResponse): StreamScanner {
+  const { contentType, status = 200 } = response
+  if (status < 200 || status > 299) return new OpaqueScanner()
+  const path = bare(request.path)
+  const media = contentType?.split(';', 1)[0]?.trim().toLowerCase()
+  if (media === 'text/event-stream')
+    return new EventStreamScanner(providers.find((provider) => provider.ownsPath(path)))
+  if (media === 'application/json' && gemini.ownsPath(path)) return new GeminiArrayScanner()
+  return new OpaqueScanner()
+}
+
+function bare(path: string): string {
+  const end = path.search(/[?#]/)
+  const plain = end === -1 ? path : path.slice(0, end)
+  let length = plain.length
+  while (plain[length - 1] === '/') length -= 1
+  return plain.slice(0, length).replace(/%3a/gi, ':').toLowerCase()
+}
+
+/** No event stream: all it can say is that it ended as its framing promised. */
+class OpaqueScanner implements StreamScanner {
+  readonly format: StreamFormat = 'opaque'
+  readonly terminatorAt: undefined
+  readonly failed: boolean = false
+  readonly atEventEnd: boolean = false
+  offset = 0
+
+  push(bytes: Uint8Array): void {
+    this.offset += bytes.length
+  }
+
+  end(clean: boolean): StreamEnd {
+    return clean ? 'complete' : 'truncated'
+  }
+}
+
+/** `[DONE]` with some blanks; a longer first line is no marker. */
+const markerBytes = 32
+
+/** The event under way, filled line by line. */
+class CurrentEvent implements ProviderEvent {
+  name = ''
+  marker = ''
+  members: EventMembers = {}
+  hasData = false
+
+  reset(): void {
+    this.name = this.marker = ''
+    if (this.hasData) this.members = {}
+    this.hasData = false
+  }
+}
+
+class EventStreamScanner implements StreamScanner, SseSink {
+  terminatorAt: number | undefined
+  failed = false
+  #provider: Provider | undefined
+  /** The first event that says something still has to choose the provider. */
+  #undecided: boolean
+  #finished = false
+  /** The blank line after the terminator has come, so that clients dispatch it. */
+  #dispatched = false
+  readonly #reader = new SseReader(this)
+  readonly #event = new CurrentEvent()
+  readonly #peek = new JsonPeek(eventShape, (name, value) => {
+    this.#event.members[name] = value
+  })
+  #marker: number[] = []
+
+  constructor(provider: Provider | undefined) {
+    this.#provider = provider
+    this.#undecided = provider === undefined
+  }
+
+  get format(): StreamFormat {
+    return this.#provider?.format ?? 'sse'
+  }
+
+  get offset(): number {
+    return this.#reader.offset
+  }
+
+  get atEventEnd(): boolean {
+    return this.#reader.atEventEnd
+  }
+
+  push(bytes: Uint8Array): void {
+    this.#reader.push(bytes)
+  }
+
+  end(clean: boolean): StreamEnd {
+    if (clean) this.#reader.finish()
+    if (this.#event.name === 'error' && this.terminatorAt === undefined) this.failed = true
+    if (this.failed) return 'failed'
+    const provider = this.#provider
+    if (provider === undefined) return clean ? 'complete' : 'truncated'
+    if (!this.#finished) return 'truncated'
+    const dangling = this.#event.hasData && !this.#peek.whole
+    if (provider.endsWith === 'clean-end') return clean && !dangling ? 'complete' : 'truncated'
+    return clean || provider.endsWith === 'line' || this.#dispatched ? 'complete' : 'truncated'
+  }
+
+  data(bytes: Uint8Array, from: number, to: number): void {
+    if (this.terminatorAt !== undefined) return
+    this.#peek.push(bytes, from, to)
+    if (this.#event.hasData) return
+    for (let at = from; at < to && this.#marker.length <= markerBytes; at++) this.#marker.push(bytes[at] ?? 0)
+  }
+
+  dataLine(): void {
+    if (this.terminatorAt !== undefined) return
+    const event = this.#event
+    if (!event.hasData) {
+      if (this.#marker.length <= markerBytes) event.marker = String.fromCharCode(...this.#marker).trim()
+      this.#marker = []
+      event.hasData = true
+    }
+    this.#judge(this.#peek.whole)
+  }
+
+  event(name: Uint8Array): void {
+    this.#event.name = String.fromCharCode(...name.subarray(0, 64))
+    this.#judge(this.#peek.whole)
+  }
+
+  id(): void {}
+
+  block(): void {
+    this.#judge(true)
+    this.#dispatched = this.terminatorAt !== undefined
+    this.#event.reset()
+    this.#peek.reset()
+  }
+
+  /** After each line that may complete the event: a client that reads lines can act on it from here. */
+  #judge(settled: boolean): void {
+    const event = this.#event
+    // Nothing after the terminator changes what the provider has said.
+    if (this.terminatorAt !== undefined || !settled) return
+    if (event.name === 'error') this.failed = true
+    if (!event.hasData) return
+    // What looked like members of a text that is no JSON were none.
+    if (!this.#peek.whole) event.members = {}
+    if (this.#undecided) this.#decide()
+    const provider = this.#provider
+    if (provider === undefined) return
+    const finishes = provider.finishes(event)
+    if (finishes) this.#finished = true
+    if (finishes && provider.endsWith !== 'clean-end') this.terminatorAt = this.#reader.blockStart
+    else if (isError(event.members)) this.failed = true
+  }
+
+  #decide(): void {
+    const event = this.#event
+    // Anthropic may send pings before anything else.
+    if (event.name === 'ping' || event.members.type === 'ping') return
+    this.#undecided = false
+    this.#provider = providers.find((provider) => provider.begins(event))
+  }
+}
+
+/** The same for all known formats: no event of theirs that is good news has such a member at its top. */
+function isError({ type, error }: EventMembers): boolean {
+  return type === 'error' || (error !== undefined && error !== false && error !== '')
+}

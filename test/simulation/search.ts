@@ -1,0 +1,55 @@
+/** Breadth-first search over every interleaving of a small world, shortest counterexample first. */
+import { alwaysEnds, type Rules, type Setting, start, steps, Violation, type World } from './world.ts'
+
+/** What a search found. */
+export interface SearchResult {
+  readonly states: number
+  readonly depth: number
+  readonly violation: { readonly message: string; readonly trace: readonly string[] } | undefined
+}
+
+interface Visited {
+  readonly world: World
+  readonly step: string
+  readonly from: Visited | undefined
+}
+
+/** Searches until nothing is new, `most` states were seen, or an invariant broke. */
+export function search(rules: Rules, setting: Setting, most: number): SearchResult {
+  const seen = new Set<string>([keyOf(start)])
+  let level: Visited[] = [{ world: start, step: 'start', from: undefined }]
+  for (let depth = 0; ; depth++) {
+    const next: Visited[] = []
+    for (const visited of level) {
+      try {
+        alwaysEnds(visited.world, rules)
+        for (const [step, world] of steps(visited.world, rules, setting)) {
+          const key = keyOf(world)
+          if (seen.has(key)) continue
+          seen.add(key)
+          next.push({ world, step, from: visited })
+        }
+      } catch (error) {
+        if (!(error instanceof Violation)) throw error
+        return { states: seen.size, depth, violation: { message: error.message, trace: traceOf(visited) } }
+      }
+    }
+    if (next.length === 0 || seen.size >= most) return { states: seen.size, depth, violation: undefined }
+    level = next
+  }
+}
+
+/** The two owners are alike: worlds that differ by which is which are one. */
+function keyOf(world: World): string {
+  const [first, second, waiter] = world.actors.map((actor) => `${actor.phase}${actor.attempt}${actor.appended}`)
+  const owners = (first ?? '') < (second ?? '') ? `${first}|${second}` : `${second}|${first}`
+  const { record, ghost, left } = world
+  const kept = record === undefined ? '' : Object.values({ ...record, head: 0 }).join()
+  return `${owners}|${waiter}|${world.wallMs}|${world.leaseMs}|${world.fenceFloor}|${Object.values(ghost).join()}|${Object.values(left).join()}|${kept}`
+}
+
+function traceOf(visited: Visited): string[] {
+  const trace: string[] = []
+  for (let at: Visited | undefined = visited; at !== undefined; at = at.from) trace.unshift(at.step)
+  return trace
+}
