@@ -18,7 +18,11 @@ const mixed: Setting = { owners: 'unknown', waiter: 'reexecute' }
 type Current = IdempotencyRecord | undefined
 
 /** The record as a careless reader sees it, put back as it was when nothing came of it. */
-function seenAs<A>(current: Current, seen: Current, reduce: (record: Current) => reducer.Reduction<A>): reducer.Reduction<A> {
+function seenAs<A>(
+  current: Current,
+  seen: Current,
+  reduce: (record: Current) => reducer.Reduction<A>,
+): reducer.Reduction<A> {
   const reduction = reduce(seen)
   return reduction.record === seen ? { ...reduction, record: current } : reduction
 }
@@ -29,7 +33,10 @@ export const mutants: readonly Mutant[] = [
     name: 'settle does not compare the attemptId',
     invariant: 'I3',
     setting: reexecute,
-    rules: { settle: (record, ask, now) => reducer.settle(record, record === undefined ? ask : { ...ask, attemptId: record.attemptId }, now) },
+    rules: {
+      settle: (record, ask, now) =>
+        reducer.settle(record, record === undefined ? ask : { ...ask, attemptId: record.attemptId }, now),
+    },
   },
   {
     name: 'a takeover does not wait for the lease',
@@ -49,7 +56,9 @@ export const mutants: readonly Mutant[] = [
     setting: unknown,
     rules: {
       claim: (record, ask, now) =>
-        seenAs(record, record?.state === 'running' ? { ...record, onAbandoned: 'reexecute' } : record, (seen) => reducer.claim(seen, ask, now)),
+        seenAs(record, record?.state === 'running' ? { ...record, onAbandoned: 'reexecute' } : record, (seen) =>
+          reducer.claim(seen, ask, now),
+        ),
     },
   },
   {
@@ -58,7 +67,9 @@ export const mutants: readonly Mutant[] = [
     setting: mixed,
     rules: {
       claim: (record, ask, now) =>
-        seenAs(record, record?.state === 'running' ? { ...record, onAbandoned: ask.onAbandoned } : record, (seen) => reducer.claim(seen, ask, now)),
+        seenAs(record, record?.state === 'running' ? { ...record, onAbandoned: ask.onAbandoned } : record, (seen) =>
+          reducer.claim(seen, ask, now),
+        ),
     },
   },
   {
@@ -85,7 +96,9 @@ export const mutants: readonly Mutant[] = [
     rules: {
       claim: (record, ask, now) => {
         const old = record?.state === 'running' && now.wallMs - record.createdAt > 5
-        return old ? reducer.claim(undefined, ask, { ...now, fenceFloor: record.fence }) : reducer.claim(record, ask, now)
+        return old
+          ? reducer.claim(undefined, ask, { ...now, fenceFloor: record.fence })
+          : reducer.claim(record, ask, now)
       },
     },
   },
@@ -95,20 +108,32 @@ export const mutants: readonly Mutant[] = [
     setting: reexecute,
     rules: {
       settle: (record, ask, now) =>
-        reducer.settle(record?.state === 'completed' && record.attemptId !== ask.attemptId ? { ...record, state: 'running', attemptId: ask.attemptId } : record, ask, now),
+        reducer.settle(
+          record?.state === 'completed' && record.attemptId !== ask.attemptId
+            ? { ...record, state: 'running', attemptId: ask.attemptId }
+            : record,
+          ask,
+          now,
+        ),
     },
   },
   {
     name: 'the fingerprint is not compared',
     invariant: 'I7',
     setting: reexecute,
-    rules: { claim: (record, ask, now) => reducer.claim(record, record === undefined ? ask : { ...ask, fingerprint: record.fingerprint }, now) },
+    rules: {
+      claim: (record, ask, now) =>
+        reducer.claim(record, record === undefined ? ask : { ...ask, fingerprint: record.fingerprint }, now),
+    },
   },
   {
     name: 'append does not compare the attemptId',
     invariant: 'I3',
     setting: reexecute,
-    rules: { append: (record, ask) => reducer.append(record, record === undefined ? ask : { ...ask, attemptId: record.attemptId }) },
+    rules: {
+      append: (record, ask) =>
+        reducer.append(record, record === undefined ? ask : { ...ask, attemptId: record.attemptId }),
+    },
   },
   {
     name: 'an outcome is sealed without looking at its length',
@@ -116,14 +141,21 @@ export const mutants: readonly Mutant[] = [
     setting: reexecute,
     rules: {
       settle: (record, ask, now) =>
-        reducer.settle(record, ask.kind === 'completed' ? { ...ask, rest: { ...ask.rest, offset: record?.bodyLength ?? 0 } } : ask, now),
+        reducer.settle(
+          record,
+          ask.kind === 'completed' ? { ...ask, rest: { ...ask.rest, offset: record?.bodyLength ?? 0 } } : ask,
+          now,
+        ),
     },
   },
   {
     name: 'renew does not compare the attemptId',
     invariant: 'I3',
     setting: reexecute,
-    rules: { renew: (record, ask, now) => reducer.renew(record, record === undefined ? ask : { ...ask, attemptId: record.attemptId }, now) },
+    rules: {
+      renew: (record, ask, now) =>
+        reducer.renew(record, record === undefined ? ask : { ...ask, attemptId: record.attemptId }, now),
+    },
   },
   {
     name: 'a new attempt keeps the former one’s bytes',
@@ -133,7 +165,9 @@ export const mutants: readonly Mutant[] = [
       claim: (record, ask, now) => {
         const reduction = reducer.claim(record, ask, now)
         const keeps = reduction.answer.kind === 'granted' && reduction.record !== undefined && record !== undefined
-        return keeps ? { ...reduction, record: { ...(reduction.record as IdempotencyRecord), bodyLength: record.bodyLength } } : reduction
+        return keeps
+          ? { ...reduction, record: { ...(reduction.record as IdempotencyRecord), bodyLength: record.bodyLength } }
+          : reduction
       },
     },
   },
@@ -171,13 +205,19 @@ export const mutants: readonly Mutant[] = [
     name: 'the sweeper gives up what may have run',
     invariant: 'I4',
     setting: unknown,
-    rules: { sweep: (record, skewMs, now) => reducer.sweep(record.state === 'running' ? { ...record, onAbandoned: 'reexecute' } : record, skewMs, now) },
+    rules: {
+      sweep: (record, skewMs, now) =>
+        reducer.sweep(record.state === 'running' ? { ...record, onAbandoned: 'reexecute' } : record, skewMs, now),
+    },
   },
   {
     name: 'an operator ends a record without saying which attempt',
     invariant: 'I3',
     setting: unknown,
-    rules: { resolve: (record, ask, now) => reducer.resolve(record, record === undefined ? ask : { ...ask, expected: record.attemptId }, now) },
+    rules: {
+      resolve: (record, ask, now) =>
+        reducer.resolve(record, record === undefined ? ask : { ...ask, expected: record.attemptId }, now),
+    },
   },
   {
     name: 'an abandoned record stays running',
@@ -186,7 +226,9 @@ export const mutants: readonly Mutant[] = [
     rules: {
       claim: (record, ask, now) => {
         const reduction = reducer.claim(record, ask, now)
-        return record?.state === 'running' && reduction.record?.state === 'unknown' ? { ...reduction, record } : reduction
+        return record?.state === 'running' && reduction.record?.state === 'unknown'
+          ? { ...reduction, record }
+          : reduction
       },
     },
   },

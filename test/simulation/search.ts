@@ -4,6 +4,8 @@ import { alwaysEnds, type Rules, type Setting, start, steps, Violation, type Wor
 /** What a search found. */
 export interface SearchResult {
   readonly states: number
+  /** Every reachable state was seen. */
+  readonly complete: boolean
   readonly depth: number
   readonly violation: { readonly message: string; readonly trace: readonly string[] } | undefined
 }
@@ -31,10 +33,16 @@ export function search(rules: Rules, setting: Setting, most: number): SearchResu
         }
       } catch (error) {
         if (!(error instanceof Violation)) throw error
-        return { states: seen.size, depth, violation: { message: error.message, trace: traceOf(visited) } }
+        return {
+          states: seen.size,
+          complete: false,
+          depth,
+          violation: { message: error.message, trace: traceOf(visited) },
+        }
       }
     }
-    if (next.length === 0 || seen.size >= most) return { states: seen.size, depth, violation: undefined }
+    if (next.length === 0 || seen.size >= most)
+      return { states: seen.size, complete: next.length === 0, depth, violation: undefined }
     level = next
   }
 }

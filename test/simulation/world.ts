@@ -2,7 +2,7 @@
 import type { Fingerprint } from '../../packages/oncekey/src/core/fingerprint.ts'
 import type { RecordId } from '../../packages/oncekey/src/core/key.ts'
 import type { AttemptId, IdempotencyRecord, OnAbandoned } from '../../packages/oncekey/src/core/record.ts'
-import * as reducer from '../../packages/oncekey/src/core/reducer.ts'
+import type * as reducer from '../../packages/oncekey/src/core/reducer.ts'
 import type { ClaimRequest, Settlement } from '../../packages/oncekey/src/core/store.ts'
 
 /** The guards under test; a mutant replaces one of them. */
@@ -43,7 +43,13 @@ export interface World {
   readonly fenceFloor: number
   readonly ghost: Ghost
   /** What is left of the bounds. */
-  readonly left: { readonly attempts: number; readonly losses: number; readonly ticks: number; readonly jumps: number; readonly crashes: number }
+  readonly left: {
+    readonly attempts: number
+    readonly losses: number
+    readonly ticks: number
+    readonly jumps: number
+    readonly crashes: number
+  }
 }
 
 /** Small times, so that states meet again. */
@@ -118,7 +124,13 @@ export function* steps(world: World, rules: Rules, setting: Setting): Generator<
   yield* environment(world, rules)
 }
 
-function* actorSteps(world: World, index: number, actor: Actor, rules: Rules, setting: Setting): Generator<readonly [string, World]> {
+function* actorSteps(
+  world: World,
+  index: number,
+  actor: Actor,
+  rules: Rules,
+  setting: Setting,
+): Generator<readonly [string, World]> {
   const policy = index === 2 ? setting.waiter : setting.owners
   const { losses, crashes, attempts } = world.left
   if (actor.phase !== 'idle' && crashes > 0) yield ['crashes', spend(withActor(world, index, idle), 'crashes')]
@@ -138,7 +150,8 @@ function* actorSteps(world: World, index: number, actor: Actor, rules: Rules, se
   if (actor.phase === 'effect') {
     if (actor.appended === 0) yield ['appends', append(world, index, actor, rules)]
     yield ['completes', settle(world, index, actor, 'completed', rules, false)]
-    if (losses > 0) yield ['completes, answer lost', settle(spend(world, 'losses'), index, actor, 'completed', rules, true)]
+    if (losses > 0)
+      yield ['completes, answer lost', settle(spend(world, 'losses'), index, actor, 'completed', rules, true)]
     sealShort(world, actor, rules)
   }
   if (actor.phase === 'settling') yield ['completes again', settle(world, index, actor, 'completed', rules, false)]
@@ -166,10 +179,15 @@ function claim(world: World, index: number, attempt: string, policy: OnAbandoned
   else {
     must('I2 no overwrite', !completedLost(world, record), 'a claim that was not granted took a recorded outcome away')
     // T4: retention runs from the moment somebody noticed.
-    if (record?.state === 'unknown' && before?.state === 'running') next = { ...next, ghost: { ...next.ghost, expiresAt: world.wallMs + times.retention } }
+    if (record?.state === 'unknown' && before?.state === 'running')
+      next = { ...next, ghost: { ...next.ghost, expiresAt: world.wallMs + times.retention } }
   }
   const mine = before?.state === 'running' && before.attemptId === attempt
-  must('I6 lost answers', !mine || answer.kind === 'yours', 'the owner that asks again is not told that the claim is its own')
+  must(
+    'I6 lost answers',
+    !mine || answer.kind === 'yours',
+    'the owner that asks again is not told that the claim is its own',
+  )
   if (lost) return withActor(next, index, { phase: 'asking', attempt, appended: 0 })
   const got = answer.kind === 'granted' || answer.kind === 'yours'
   return withActor(next, index, got ? { phase: 'held', attempt, appended: 0 } : idle)
@@ -187,7 +205,11 @@ function granted(world: World, before: IdempotencyRecord | undefined, attempt: s
   must('I1 single grant', record.attempt === grants, `attempt ${record.attempt} at grant ${grants}`)
   const unknownBefore = !fresh && ghost.dispatchedUnknown
   must('I4 at most once', !unknownBefore, 'an operation that may have run under `unknown` was granted again')
-  must('I10 completeness', record.bodyLength === 0 && !record.dispatched, 'a new attempt began with what a former one left')
+  must(
+    'I10 completeness',
+    record.bodyLength === 0 && !record.dispatched,
+    'a new attempt began with what a former one left',
+  )
   return {
     ...world,
     ghost: {
@@ -209,7 +231,8 @@ function granted(world: World, before: IdempotencyRecord | undefined, attempt: s
 /** I7: another request under the key never executes and changes nothing. */
 function claimAnother(world: World, rules: Rules): void {
   const { record, answer } = rules.claim(world.record, ask('a-other', 'reexecute', other), timeOf(world))
-  const over = world.record === undefined || (world.record.state !== 'running' && lastExpiry(world.record) <= world.wallMs)
+  const over =
+    world.record === undefined || (world.record.state !== 'running' && lastExpiry(world.record) <= world.wallMs)
   must('I7 request binding', over || answer.kind === 'mismatch', `another request got "${answer.kind}"`)
   must('I7 request binding', over || record === world.record, 'another request changed the record')
 }
@@ -232,7 +255,11 @@ function effect(world: World, index: number, actor: Actor): World {
   // An effect of a former incarnation's zombie counts for nobody: its record has been forgotten.
   const counts = ghost.newest === actor.attempt
   const effects = ghost.effects + Number(counts)
-  must('I4 at most once', effects <= 1 + ghost.excuses, `${effects} effects with ${ghost.excuses} takeovers and retries`)
+  must(
+    'I4 at most once',
+    effects <= 1 + ghost.excuses,
+    `${effects} effects with ${ghost.excuses} takeovers and retries`,
+  )
   return withActor({ ...world, ghost: { ...ghost, effects } }, index, { ...actor, phase: 'effect' })
 }
 
@@ -243,25 +270,46 @@ function settlement(actor: Actor, body: Body): Settlement {
 }
 
 function completed(offset: number): Body {
-  return { kind: 'completed', outcome: 'response', head: new Uint8Array(0), rest: { offset, bytes: new Uint8Array(0) }, digest: 'd' }
+  return {
+    kind: 'completed',
+    outcome: 'response',
+    head: new Uint8Array(0),
+    rest: { offset, bytes: new Uint8Array(0) },
+    digest: 'd',
+  }
 }
 
 /** I3: a write that was accepted must be the newest attempt's, whatever happened to the record meanwhile. */
 function accepted(world: World, actor: Actor): void {
-  must('I3 fencing', world.ghost.newest === actor.attempt, `a write of ${actor.attempt} landed after ${world.ghost.newest} was granted`)
+  must(
+    'I3 fencing',
+    world.ghost.newest === actor.attempt,
+    `a write of ${actor.attempt} landed after ${world.ghost.newest} was granted`,
+  )
 }
 
-function settle(world: World, index: number, actor: Actor, as: 'completed' | 'released', rules: Rules, lost: boolean): World {
+function settle(
+  world: World,
+  index: number,
+  actor: Actor,
+  as: 'completed' | 'released',
+  rules: Rules,
+  lost: boolean,
+): World {
   const body: Body = as === 'completed' ? completed(actor.appended) : { kind: 'released', retryAfterMs: 0, digest: 'r' }
   const before = world.record
   const { record, answer } = rules.settle(before, settlement(actor, body), timeOf(world))
   let next: World = { ...world, record }
-  const again = before?.state === as && before.attemptId === actor.attempt && before.outcomeDigest === (as === 'completed' ? 'd' : 'r')
+  const again =
+    before?.state === as &&
+    before.attemptId === actor.attempt &&
+    before.outcomeDigest === (as === 'completed' ? 'd' : 'r')
   must('I6 lost answers', !again || answer.kind === 'already', 'a settle that was repeated is not recognised')
   if (answer.kind === 'recorded') {
     accepted(next, actor)
     must('I2 no overwrite', world.ghost.completedBy === '', 'a recorded outcome was written over')
-    if (as === 'completed') must('I10 completeness', record?.bodyLength === world.ghost.bytes, 'sealed at another length than was appended')
+    if (as === 'completed')
+      must('I10 completeness', record?.bodyLength === world.ghost.bytes, 'sealed at another length than was appended')
     const expiresAt = world.wallMs + times.retention
     const completedBy = as === 'completed' ? actor.attempt : ''
     next = { ...next, ghost: { ...next.ghost, owner: '', dispatchedUnknown: false, completedBy, expiresAt } }
@@ -301,7 +349,8 @@ function* environment(world: World, rules: Rules): Generator<readonly [string, W
     yield ['the margin runs out', pass(world, times.lease + times.skew + 1)]
     yield ['the retention runs out', pass(world, times.retention + times.lease + times.skew + 1)]
   }
-  if (world.left.jumps > 0) yield ['the wall clock jumps back', spend({ ...world, wallMs: world.wallMs - 500 }, 'jumps')]
+  if (world.left.jumps > 0)
+    yield ['the wall clock jumps back', spend({ ...world, wallMs: world.wallMs - 500 }, 'jumps')]
   if (world.record !== undefined) {
     yield ['the sweeper runs', sweep(world, world.record, rules)]
     if (world.left.jumps > 0) yield ['an operator releases', resolve(world, world.record, rules)]
@@ -318,19 +367,45 @@ function sweep(world: World, before: IdempotencyRecord, rules: Rules): World {
   const live = ghost.owner !== '' && world.leaseMs <= ghost.ownerUntil + times.skew
   must('I1 single grant', !live || record?.state === 'running', `the sweeper ended a live claim (${answer})`)
   must('I2 no overwrite', !completedLost(world, record), 'the sweeper took a recorded outcome away before it expired')
-  must('I4 at most once', !(ghost.dispatchedUnknown && record?.state === 'released'), 'the sweeper released what may have run under `unknown`')
-  if (record === undefined) return { ...world, record, fenceFloor: Math.max(world.fenceFloor, before.fence), ghost: { ...noGhost, newest: ghost.newest, lastFence: ghost.lastFence } }
+  must(
+    'I4 at most once',
+    !(ghost.dispatchedUnknown && record?.state === 'released'),
+    'the sweeper released what may have run under `unknown`',
+  )
+  if (record === undefined)
+    return {
+      ...world,
+      record,
+      fenceFloor: Math.max(world.fenceFloor, before.fence),
+      ghost: { ...noGhost, newest: ghost.newest, lastFence: ghost.lastFence },
+    }
   const expiresAt = record.state === 'running' ? 0 : lastExpiry(record)
   return { ...world, record, ghost: { ...ghost, expiresAt, owner: record.state === 'running' ? ghost.owner : '' } }
 }
 
 function resolve(world: World, before: IdempotencyRecord, rules: Rules): World {
-  const stale = { recordId: id, expected: 'a-stale' as AttemptId, fresh: 'a-operator' as AttemptId, to: 'released' as const }
-  must('I3 fencing', rules.resolve(before, stale, timeOf(world)).answer.kind !== 'recorded', 'an operator ended a record that had moved on')
+  const stale = {
+    recordId: id,
+    expected: 'a-stale' as AttemptId,
+    fresh: 'a-operator' as AttemptId,
+    to: 'released' as const,
+  }
+  must(
+    'I3 fencing',
+    rules.resolve(before, stale, timeOf(world)).answer.kind !== 'recorded',
+    'an operator ended a record that had moved on',
+  )
   const { record, answer } = rules.resolve(before, { ...stale, expected: before.attemptId }, timeOf(world))
   const next = spend({ ...world, record }, 'jumps')
   if (answer.kind !== 'recorded') return next
-  const ghost = { ...world.ghost, owner: '', newest: 'a-operator', dispatchedUnknown: false, excuses: world.ghost.excuses + 1, expiresAt: world.wallMs + times.retention }
+  const ghost = {
+    ...world.ghost,
+    owner: '',
+    newest: 'a-operator',
+    dispatchedUnknown: false,
+    excuses: world.ghost.excuses + 1,
+    expiresAt: world.wallMs + times.retention,
+  }
   return { ...next, ghost }
 }
 
@@ -347,9 +422,21 @@ export function alwaysEnds(world: World, rules: Rules): void {
   if (record?.state !== 'running') return
   const later = { ...timeOf(world), leaseMs: record.leaseUntil + times.skew + 1 }
   const asked = rules.claim(record, ask('a-late', 'reexecute', same), later)
-  must('I12 liveness', asked.answer.kind === 'granted' || asked.record?.state === 'unknown', 'a lapsed record stays running for ever')
+  must(
+    'I12 liveness',
+    asked.answer.kind === 'granted' || asked.record?.state === 'unknown',
+    'a lapsed record stays running for ever',
+  )
   const muchLater = { ...later, leaseMs: record.leaseUntil + times.retention + times.skew + 1 }
-  must('I12 liveness', rules.sweep(record, times.skew, muchLater).record?.state !== 'running', 'the sweeper leaves a dead record running')
+  must(
+    'I12 liveness',
+    rules.sweep(record, times.skew, muchLater).record?.state !== 'running',
+    'the sweeper leaves a dead record running',
+  )
   const unknown = world.ghost.dispatchedUnknown && world.ghost.owner !== ''
-  must('I5 explicit ending', !unknown || asked.record?.state === 'unknown', 'a crash under `unknown` ended in a second effect')
+  must(
+    'I5 explicit ending',
+    !unknown || asked.record?.state === 'unknown',
+    'a crash under `unknown` ended in a second effect',
+  )
 }

@@ -54,7 +54,9 @@ async function startGateway(config: GatewayConfig, log: Logger): Promise<Running
     const reached = url.protocol === 'sandbox:' ? new URL((await startSandbox()).url) : url
     upstreams.set(name, new Upstream(reached, { timeoutMs: config.upstreamTimeoutMs }))
   }
-  const exchange = new Exchange(engine, nodeCodings, (error) => log.error({ err: error }, 'a request failed inside the gateway'))
+  const exchange = new Exchange(engine, nodeCodings, (error) =>
+    log.error({ err: error }, 'a request failed inside the gateway'),
+  )
   const routes = new Routes(config.rules, config.route)
   const gateway = new Gateway({ exchange, upstreams, routes, log: (line) => log.debug(line) })
   const port = await listen(gateway, config)
@@ -76,7 +78,8 @@ function listen(gateway: Gateway, { host, port }: GatewayConfig): Promise<number
 }
 
 function listenSentence(error: NodeJS.ErrnoException, host: string, port: number): string {
-  if (error.code === 'EADDRINUSE') return `Port ${port} on ${host} is in use. Choose another with --port, or --port 0 for a free one.`
+  if (error.code === 'EADDRINUSE')
+    return `Port ${port} on ${host} is in use. Choose another with --port, or --port 0 for a free one.`
   if (error.code === 'EACCES') return `Port ${port} may not be used by this user. Choose one above 1023 with --port.`
   return `Cannot listen on ${host}:${port} (${error.code ?? error.message}). Check --host and --port.`
 }
@@ -99,7 +102,9 @@ function stopped(gateway: Gateway, graceMs: number, log: Logger): Promise<boolea
 /** The one line on stdout. */
 function readyLine(config: GatewayConfig, port: number): string {
   const host = config.host.includes(':') ? `[${config.host}]` : config.host
-  const behind = [...config.upstreams].map(([name, url]) => (name === '' ? shown(url) : `${name}=${shown(url)}`)).join(', ')
+  const behind = [...config.upstreams]
+    .map(([name, url]) => (name === '' ? shown(url) : `${name}=${shown(url)}`))
+    .join(', ')
   return `oncekey gateway listening on http://${host}:${port} -> ${behind} (store ${redacted(config.store)})`
 }
 

@@ -1,7 +1,6 @@
 /** What `--help` prints; flags come from the table of options. */
 import { readFileSync } from 'node:fs'
 import { gatewayOptions, variable } from '../config/index.ts'
-import { commands } from './commands.ts'
 
 /** The version of this package. */
 export function version(): string {
@@ -10,7 +9,7 @@ export function version(): string {
 }
 
 /** The root help: the commands that exist. */
-export function rootHelp(): string {
+export function rootHelp(commands: Readonly<Record<string, { readonly summary: string }>>): string {
   const lines = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(10)}${summary}`)
   return [
     'oncekey: a retried request is never processed or billed twice.',

@@ -1,7 +1,8 @@
 /** Logs: JSON lines on stderr, pretty when stderr is a terminal. Never a key, a credential, a prompt or an answer. */
+
+import type { OnceEvent } from 'oncekey/http'
 import { type Logger, pino } from 'pino'
 import pretty from 'pino-pretty'
-import type { OnceEvent } from 'oncekey/http'
 
 /** The program's logger. */
 export function createLog(): Logger {
@@ -14,10 +15,12 @@ export function createLog(): Logger {
 export function logEvent(log: Logger, event: OnceEvent): void {
   switch (event.kind) {
     case 'granted':
-      if (event.by === 'takeover') log.warn({ recordId: event.recordId, attempt: event.attempt }, 'took over an abandoned request')
+      if (event.by === 'takeover')
+        log.warn({ recordId: event.recordId, attempt: event.attempt }, 'took over an abandoned request')
       return
     case 'settled':
-      if (event.as === 'unknown') log.error({ recordId: event.recordId }, 'the outcome of a request is unknown; it will not be run again')
+      if (event.as === 'unknown')
+        log.error({ recordId: event.recordId }, 'the outcome of a request is unknown; it will not be run again')
       return
     case 'superseded':
       return log.warn({ recordId: event.recordId }, 'another attempt recorded its outcome first')
@@ -28,9 +31,13 @@ export function logEvent(log: Logger, event: OnceEvent): void {
     case 'lost':
       return log.warn({ recordId: event.recordId, reason: event.reason }, 'a running request lost its lease')
     case 'store_failed':
-      return log.error({ call: event.call, reason: event.error instanceof Error ? event.error.message : String(event.error) }, 'a store call failed')
+      return log.error(
+        { call: event.call, reason: event.error instanceof Error ? event.error.message : String(event.error) },
+        'a store call failed',
+      )
     case 'swept':
-      if (event.abandoned > 0) log.error({ count: event.abandoned }, 'requests were abandoned by their process; their outcome is unknown')
+      if (event.abandoned > 0)
+        log.error({ count: event.abandoned }, 'requests were abandoned by their process; their outcome is unknown')
       return
     default:
       return

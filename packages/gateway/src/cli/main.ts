@@ -3,17 +3,12 @@ import { UsageError } from '../config/index.ts'
 import { commands } from './commands.ts'
 import { rootHelp, version } from './help.ts'
 
-/** Something went wrong that is no mistake of the command line; `message` is shown as it is, exit code 1. */
-export class Failure extends Error {
-  override readonly name = 'Failure'
-}
-
 /** Runs a command. 0: a clean end; 2: a flag, variable, file or URL that cannot be right; 1: all else. */
 export async function main(args: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
   const [name, ...rest] = args
   try {
     if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
-      process.stdout.write(`${rootHelp()}\n`)
+      process.stdout.write(`${rootHelp(commands)}\n`)
       return name === undefined ? 2 : 0
     }
     if (name === 'version' || name === '--version' || name === '-v') {

@@ -21,7 +21,15 @@ export async function openStore(url: string): Promise<Store> {
 export async function within<T>(ms: number, url: string, opening: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`The store ${redacted(url)} did not answer within ${ms / 1000} s. Is another process holding it, or the disk full?`)), ms)
+    timer = setTimeout(
+      () =>
+        reject(
+          new Error(
+            `The store ${redacted(url)} did not answer within ${ms / 1000} s. Is another process holding it, or the disk full?`,
+          ),
+        ),
+      ms,
+    )
   })
   try {
     return await Promise.race([opening, late])

@@ -20,7 +20,11 @@ export function readConfigFile(path: string): ConfigFile {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     const [reason = ''] = (error as Error).message.split('\n')
-    throw new UsageError(code?.startsWith('E') ? `The configuration file ${path} cannot be read (${code}).` : `The configuration file ${path} is neither YAML nor JSON: ${reason}`)
+    throw new UsageError(
+      code?.startsWith('E')
+        ? `The configuration file ${path} cannot be read (${code}).`
+        : `The configuration file ${path} is neither YAML nor JSON: ${reason}`,
+    )
   }
   const { routes = [], ...values } = object(written ?? {}, path)
   refuseUnknown(values, topKeys, path)
@@ -30,14 +34,23 @@ export function readConfigFile(path: string): ConfigFile {
     const route = object(rule, place)
     refuseUnknown(route, routeKeys, place)
     const { path: pattern } = route
-    if (typeof pattern !== 'string' || !/^[/*]/.test(pattern)) throw new UsageError(`${place} needs a path such as '/v1/*'.`)
+    if (typeof pattern !== 'string' || !/^[/*]/.test(pattern))
+      throw new UsageError(`${place} needs a path such as '/v1/*'.`)
     return route
   })
   return { path, values, routes: rules }
 }
 
-const topKeys: readonly string[] = [...gatewayOptions.filter(({ flag }) => flag !== 'config').map(({ flag }) => fileKey(flag)), 'routes']
-const routeKeys: readonly string[] = ['path', 'methods', 'upstream', ...gatewayOptions.filter(({ perRoute }) => perRoute).map(({ flag }) => fileKey(flag))]
+const topKeys: readonly string[] = [
+  ...gatewayOptions.filter(({ flag }) => flag !== 'config').map(({ flag }) => fileKey(flag)),
+  'routes',
+]
+const routeKeys: readonly string[] = [
+  'path',
+  'methods',
+  'upstream',
+  ...gatewayOptions.filter(({ perRoute }) => perRoute).map(({ flag }) => fileKey(flag)),
+]
 
 function object(value: unknown, place: string): Record<string, unknown> {
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value }
@@ -46,5 +59,6 @@ function object(value: unknown, place: string): Record<string, unknown> {
 
 function refuseUnknown(values: Readonly<Record<string, unknown>>, known: readonly string[], place: string): void {
   const unknown = Object.keys(values).find((key) => !known.includes(key))
-  if (unknown !== undefined) throw new UsageError(`${place} has the unknown key "${unknown}". Known keys: ${known.join(', ')}.`)
+  if (unknown !== undefined)
+    throw new UsageError(`${place} has the unknown key "${unknown}". Known keys: ${known.join(', ')}.`)
 }

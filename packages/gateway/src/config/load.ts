@@ -39,9 +39,12 @@ export function loadGatewayConfig(args: readonly string[], env: NodeJS.ProcessEn
 }
 
 function readFlags(args: readonly string[]): Record<string, unknown> | undefined {
-  const options: Record<string, { type: 'string' | 'boolean'; multiple?: boolean; short?: string }> = { help: { type: 'boolean', short: 'h' } }
+  const options: Record<string, { type: 'string' | 'boolean'; multiple?: boolean; short?: string }> = {
+    help: { type: 'boolean', short: 'h' },
+  }
   for (const spec of gatewayOptions) {
-    if (!spec.fileOnly) options[spec.flag] = { type: spec.kind === 'boolean' ? 'boolean' : 'string', multiple: spec.kind === 'upstream' }
+    if (!spec.fileOnly)
+      options[spec.flag] = { type: spec.kind === 'boolean' ? 'boolean' : 'string', multiple: spec.kind === 'upstream' }
   }
   try {
     const { values: flags } = parseArgs({ args: [...args], options, strict: true, allowPositionals: false })
@@ -52,7 +55,12 @@ function readFlags(args: readonly string[]): Record<string, unknown> | undefined
   }
 }
 
-function setting(spec: OptionSpec, flags: Record<string, unknown>, env: NodeJS.ProcessEnv, file: ConfigFile | undefined): { value: unknown; origin: string } {
+function setting(
+  spec: OptionSpec,
+  flags: Record<string, unknown>,
+  env: NodeJS.ProcessEnv,
+  file: ConfigFile | undefined,
+): { value: unknown; origin: string } {
   const given = flags[spec.flag]
   if (given !== undefined) return { value: parse(spec, given, `--${spec.flag}`), origin: `--${spec.flag}` }
   const name = variable(spec.flag)
@@ -60,8 +68,12 @@ function setting(spec: OptionSpec, flags: Record<string, unknown>, env: NodeJS.P
   if (set !== undefined && set !== '') return { value: parse(spec, set, name), origin: name }
   const key = fileKey(spec.flag)
   const written = file?.values[key]
-  if (written !== undefined) return { value: parse(spec, written, `${key} in ${file?.path}`), origin: `${key} in ${file?.path}` }
-  return { value: spec.default === '' ? undefined : parse(spec, spec.default, `--${spec.flag}`), origin: `--${spec.flag}` }
+  if (written !== undefined)
+    return { value: parse(spec, written, `${key} in ${file?.path}`), origin: `${key} in ${file?.path}` }
+  return {
+    value: spec.default === '' ? undefined : parse(spec, spec.default, `--${spec.flag}`),
+    origin: `--${spec.flag}`,
+  }
 }
 
 /** One value by its option's kind. */
@@ -92,7 +104,9 @@ function build(settings: Settings, file: ConfigFile | undefined): GatewayConfig 
   const get = <T>(flag: string): T => settings[flag]?.value as T
   const upstreams = get<ReadonlyMap<string, URL> | undefined>('upstream')
   if (upstreams === undefined || upstreams.size === 0) {
-    throw new UsageError('No upstream is given. Say which API is behind the gateway: oncekey gateway --upstream https://api.openai.com')
+    throw new UsageError(
+      'No upstream is given. Say which API is behind the gateway: oncekey gateway --upstream https://api.openai.com',
+    )
   }
   const route = routeOf(settings, {})
   const workers = get<number>('workers')
@@ -110,25 +124,42 @@ function build(settings: Settings, file: ConfigFile | undefined): GatewayConfig 
     upstreamTimeoutMs: get('upstream-timeout'),
     stopGraceMs: get('stop-grace'),
     route,
-    rules: (file?.routes ?? []).map((written, index) => ruleOf(settings, written, `routes[${index}]`, file?.path ?? '', upstreams)),
+    rules: (file?.routes ?? []).map((written, index) =>
+      ruleOf(settings, written, `routes[${index}]`, file?.path ?? '', upstreams),
+    ),
   }
 }
 
-function ruleOf(settings: Settings, written: Readonly<Record<string, unknown>>, place: string, path: string, upstreams: ReadonlyMap<string, URL>): RouteRule {
+function ruleOf(
+  settings: Settings,
+  written: Readonly<Record<string, unknown>>,
+  place: string,
+  path: string,
+  upstreams: ReadonlyMap<string, URL>,
+): RouteRule {
   const own: Record<string, unknown> = {}
   for (const spec of gatewayOptions) {
     const value = written[fileKey(spec.flag)]
-    if (spec.perRoute && value !== undefined) own[spec.flag] = parse(spec, value, `${place}.${fileKey(spec.flag)} in ${path}`)
+    if (spec.perRoute && value !== undefined)
+      own[spec.flag] = parse(spec, value, `${place}.${fileKey(spec.flag)} in ${path}`)
   }
   const { upstream } = written
   if (upstream !== undefined && !upstreams.has(String(upstream))) {
-    throw new UsageError(`${place}.upstream in ${path} is "${String(upstream)}", which no upstream is named. Known: ${[...upstreams.keys()].join(', ') || 'none'}.`)
+    throw new UsageError(
+      `${place}.upstream in ${path} is "${String(upstream)}", which no upstream is named. Known: ${[...upstreams.keys()].join(', ') || 'none'}.`,
+    )
   }
-  const methods = written['methods'] === undefined ? undefined : values.list(written['methods'], `${place}.methods in ${path}`)
+  const methods =
+    written['methods'] === undefined ? undefined : values.list(written['methods'], `${place}.methods in ${path}`)
   const upper = methods?.map((method) => method.toUpperCase())
   const options = routeOf(settings, own)
   // A rule that names methods covers them: that is how PUT and DELETE are covered.
-  return { path: String(written['path']), methods: upper, upstream: upstream === undefined ? undefined : String(upstream), options: upper === undefined ? options : { ...options, methods: upper } }
+  return {
+    path: String(written['path']),
+    methods: upper,
+    upstream: upstream === undefined ? undefined : String(upstream),
+    options: upper === undefined ? options : { ...options, methods: upper },
+  }
 }
 
 function routeOf(settings: Settings, own: Readonly<Record<string, unknown>>): RouteOptions {
@@ -156,7 +187,10 @@ function routeOf(settings: Settings, own: Readonly<Record<string, unknown>>): Ro
 
 function policyFrom(get: <T>(flag: string) => T, settings: Settings): Policy {
   const leaseMs = get<number>('lease')
-  if (leaseMs < 500) throw new UsageError(`${settings['lease']?.origin} is ${leaseMs}ms and must be at least 500ms, or it could not be renewed in time.`)
+  if (leaseMs < 500)
+    throw new UsageError(
+      `${settings['lease']?.origin} is ${leaseMs}ms and must be at least 500ms, or it could not be renewed in time.`,
+    )
   const retentionMs = get<number>('retention')
   if (retentionMs <= 0) throw new UsageError(`${settings['retention']?.origin} must be more than 0.`)
   return policyOf({
@@ -179,7 +213,9 @@ function readPepper(path: string | undefined, origin: string): Uint8Array | unde
   }
   const pepper = Buffer.from(written, 'base64')
   if (pepper.length !== 32 || !/^[\w+/-]{43}=?$/.test(written)) {
-    throw new UsageError(`The file ${path} (${origin}) must hold the base64 of exactly 32 bytes: head -c 32 /dev/urandom | base64`)
+    throw new UsageError(
+      `The file ${path} (${origin}) must hold the base64 of exactly 32 bytes: head -c 32 /dev/urandom | base64`,
+    )
   }
   return pepper
 }

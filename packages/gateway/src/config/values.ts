@@ -10,7 +10,8 @@ const sizeUnits: Readonly<Record<string, number>> = { b: 1, kb: 1024, mb: 1024 *
 /** Milliseconds of `500ms`, `30s`, `10m`, `24h`, `2d`. */
 export function duration(value: unknown, origin: Origin): number {
   const [, digits, unit] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(String(value).trim()) ?? []
-  if (digits === undefined || unit === undefined) throw wrong(value, origin, 'a duration such as 500ms, 30s, 10m or 24h')
+  if (digits === undefined || unit === undefined)
+    throw wrong(value, origin, 'a duration such as 500ms, 30s, 10m or 24h')
   return Math.round(Number(digits) * (durationUnits[unit] ?? 1))
 }
 
@@ -25,7 +26,8 @@ export function size(value: unknown, origin: Origin): number {
 export function integer(value: unknown, origin: Origin, least: number, most: number): number {
   const text = String(value).trim()
   const number = Number(text)
-  if (!/^\d+$/.test(text) || number < least || number > most) throw wrong(value, origin, `a whole number from ${least} to ${most}`)
+  if (!/^\d+$/.test(text) || number < least || number > most)
+    throw wrong(value, origin, `a whole number from ${least} to ${most}`)
   return number
 }
 
@@ -52,13 +54,18 @@ export function text(value: unknown, origin: Origin): string {
 
 /** A header's name. */
 export function headerName(value: unknown, origin: Origin): string {
-  if (typeof value !== 'string' || !/^[!#$%&'*+.^_`|~\w-]+$/.test(value)) throw wrong(value, origin, 'the name of a header')
+  if (typeof value !== 'string' || !/^[!#$%&'*+.^_`|~\w-]+$/.test(value))
+    throw wrong(value, origin, 'the name of a header')
   return value.toLowerCase()
 }
 
 /** A list of words. */
 export function list(value: unknown, origin: Origin): string[] {
-  if (typeof value === 'string') return value.split(',').map((word) => word.trim()).filter((word) => word !== '')
+  if (typeof value === 'string')
+    return value
+      .split(',')
+      .map((word) => word.trim())
+      .filter((word) => word !== '')
   if (Array.isArray(value) && value.every((word) => typeof word === 'string')) return [...value]
   throw wrong(value, origin, 'a list of words')
 }

@@ -53,11 +53,18 @@ export class BodyBudget {
 }
 
 function tooLarge(maxBytes: number): IdempotencyError {
-  return new IdempotencyError('body_too_large', `The request body has more than ${maxBytes} bytes. Send less, or raise --max-body.`)
+  return new IdempotencyError(
+    'body_too_large',
+    `The request body has more than ${maxBytes} bytes. Send less, or raise --max-body.`,
+  )
 }
 
 function tooMany(): IdempotencyError {
-  return new IdempotencyError('too_many_waiting', 'The gateway holds too many request bodies at the moment. Try again later.', {
-    retryAfterMs: 1000,
-  })
+  return new IdempotencyError(
+    'too_many_waiting',
+    'The gateway holds too many request bodies at the moment. Try again later.',
+    {
+      retryAfterMs: 1000,
+    },
+  )
 }

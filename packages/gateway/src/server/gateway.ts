@@ -7,8 +7,8 @@ import {
   IdempotencyError,
   type Plan,
   planOf,
-  refuse,
   type RouteOptions,
+  refuse,
   systemClock,
 } from 'oncekey/http'
 import { passThrough, type Upstream, upgrade, upstreamHeaders } from '../forward/index.ts'
@@ -26,7 +26,13 @@ export interface GatewayParts {
 }
 
 /** One line a request; never a key, a credential, a prompt or an answer. */
-export type RequestLog = (line: { readonly method: string; readonly path: string; readonly status: number; readonly how: string; readonly ms: number }) => void
+export type RequestLog = (line: {
+  readonly method: string
+  readonly path: string
+  readonly status: number
+  readonly how: string
+  readonly ms: number
+}) => void
 
 interface Routed {
   readonly upstream: Upstream
@@ -48,7 +54,12 @@ export class Gateway {
 
   constructor(parts: GatewayParts) {
     this.#parts = parts
-    this.server = createServer({ maxHeaderSize: 64 * 1024, keepAliveTimeout: 75_000, requestTimeout: 0, headersTimeout: 60_000 })
+    this.server = createServer({
+      maxHeaderSize: 64 * 1024,
+      keepAliveTimeout: 75_000,
+      requestTimeout: 0,
+      headersTimeout: 60_000,
+    })
     this.server.on('request', (request, response) => void this.#serve(request, response))
     this.server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head))
     this.server.on('clientError', (error, socket) => answerMalformed(error, socket))
@@ -84,7 +95,10 @@ export class Gateway {
     try {
       await this.#answer(request, response, caller)
     } catch (error) {
-      const known = error instanceof IdempotencyError ? error : new IdempotencyError('internal', 'The gateway failed on this request. Try again.', { cause: error })
+      const known =
+        error instanceof IdempotencyError
+          ? error
+          : new IdempotencyError('internal', 'The gateway failed on this request. Try again.', { cause: error })
       if (!request.complete && !response.headersSent) response.setHeader('Connection', 'close')
       refuse(caller, known, { path }, { key: undefined, waitSeconds: undefined })
     }
@@ -100,7 +114,11 @@ export class Gateway {
     const plan = planOf(request.method ?? '', request.rawHeaders, routed.route)
     if (this.#stopping) {
       response.setHeader('Connection', 'close')
-      throw new IdempotencyError('shutting_down', 'This gateway is shutting down. Try again; another one will answer.', { retryAfterMs: 1000 })
+      throw new IdempotencyError(
+        'shutting_down',
+        'This gateway is shutting down. Try again; another one will answer.',
+        { retryAfterMs: 1000 },
+      )
     }
     if (plan.kind === 'pass') return this.#pass(routed, request, response, null, plan.status)
     const read = await this.#budget.read(request, routed.route.maxBodyBytes)
@@ -132,7 +150,13 @@ export class Gateway {
     if (done === 'bypass') await this.#pass(routed, request, response, body, 'bypassed')
   }
 
-  #pass(routed: Routed, request: IncomingMessage, response: ServerResponse, body: Buffer | null, status: 'ignored' | 'bypassed'): Promise<void> {
+  #pass(
+    routed: Routed,
+    request: IncomingMessage,
+    response: ServerResponse,
+    body: Buffer | null,
+    status: 'ignored' | 'bypassed',
+  ): Promise<void> {
     const headers = headersFor(request, routed.route, body === null)
     return passThrough({ upstream: routed.upstream, target: routed.target, headers, request, response, body, status })
   }
@@ -140,7 +164,10 @@ export class Gateway {
   #route(request: IncomingMessage): Routed {
     const place = targetOf(request.url ?? '')
     if (place === undefined) {
-      throw new IdempotencyError('unknown_upstream', 'The request target must be a path. Send requests to this gateway as to an ordinary server, not as to a proxy.')
+      throw new IdempotencyError(
+        'unknown_upstream',
+        'The request target must be a path. Send requests to this gateway as to an ordinary server, not as to a proxy.',
+      )
     }
     const { upstreams, routes } = this.#parts
     const segment = firstSegment(place.path)
@@ -148,18 +175,28 @@ export class Gateway {
     const upstream = named ?? upstreams.get('')
     if (upstream === undefined) {
       const known = [...upstreams.keys()].map((name) => `/${name}/`).join(', ')
-      throw new IdempotencyError('unknown_upstream', `No upstream has the name "${segment.name}". Paths begin with one of: ${known}.`)
+      throw new IdempotencyError(
+        'unknown_upstream',
+        `No upstream has the name "${segment.name}". Paths begin with one of: ${known}.`,
+      )
     }
     const path = named === undefined ? place.path : segment.rest
     const route = routes.find(named === undefined ? '' : segment.name, request.method ?? '', path)
-    return { upstream, target: place.query === '' && !request.url?.endsWith('?') ? path : `${path}?${place.query}`, place, route }
+    return {
+      upstream,
+      target: place.query === '' && !request.url?.endsWith('?') ? path : `${path}?${place.query}`,
+      place,
+      route,
+    }
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     try {
       const { upstream, target, route } = this.#route(request)
       const dropped = new Set(['host', ...(route.tenantHeader === undefined ? [] : [route.tenantHeader.toLowerCase()])])
-      const headers = request.rawHeaders.filter((_, at) => !dropped.has((request.rawHeaders[at - (at % 2)] as string).toLowerCase()))
+      const headers = request.rawHeaders.filter(
+        (_, at) => !dropped.has((request.rawHeaders[at - (at % 2)] as string).toLowerCase()),
+      )
       this.#tunnels.add(socket)
       socket.on('close', () => this.#tunnels.delete(socket))
       upgrade({ upstream, target, headers, request, socket, head })
@@ -179,7 +216,10 @@ function checkFraming(request: IncomingMessage): void {
   const codings = fieldValues(request.rawHeaders, 'transfer-encoding')
   const framing = codings.length > 1 || (codings[0] !== undefined && codings[0].trim().toLowerCase() !== 'chunked')
   if (framing || fieldValues(request.rawHeaders, 'host').length > 1) {
-    throw new IdempotencyError('body_malformed', 'The request has more than one Host or a transfer coding other than chunked. Send it plainly.')
+    throw new IdempotencyError(
+      'body_malformed',
+      'The request has more than one Host or a transfer coding other than chunked. Send it plainly.',
+    )
   }
 }
 
@@ -188,9 +228,16 @@ function answerMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
     socket.destroy()
     return
   }
-  const [status, title] = error.code === 'HPE_HEADER_OVERFLOW' ? [431, 'Request Header Fields Too Large'] : [400, 'Bad Request']
+  const [status, title] =
+    error.code === 'HPE_HEADER_OVERFLOW' ? [431, 'Request Header Fields Too Large'] : [400, 'Bad Request']
   const sentence = `The request is not well-formed HTTP (${error.code ?? 'unknown'}). It was not forwarded.`
-  const body = JSON.stringify({ type: 'about:blank', title, status, detail: sentence, error: { message: sentence, type: 'invalid_request_error', code: 'malformed_request', param: null } })
+  const body = JSON.stringify({
+    type: 'about:blank',
+    title,
+    status,
+    detail: sentence,
+    error: { message: sentence, type: 'invalid_request_error', code: 'malformed_request', param: null },
+  })
   const head = `HTTP/1.1 ${status} ${title}\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nX-Should-Retry: false\r\nConnection: close\r\n\r\n`
   socket.end(head + body)
 }

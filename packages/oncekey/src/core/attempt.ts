@@ -54,7 +54,14 @@ export class Attempt implements HeldLease {
   #onLost: ((reason: LostReason) => void)[] = []
   #dispatched: Promise<void> | undefined
 
-  constructor(home: AttemptHome, live: Live, recordId: RecordId, record: IdempotencyRecord, policy: Policy, sentMs: number) {
+  constructor(
+    home: AttemptHome,
+    live: Live,
+    recordId: RecordId,
+    record: IdempotencyRecord,
+    policy: Policy,
+    sentMs: number,
+  ) {
     this.#home = home
     this.#live = live
     this.recordId = recordId
@@ -104,13 +111,18 @@ export class Attempt implements HeldLease {
 
   async #writeDispatched(): Promise<void> {
     const untilMs = Math.min(this.#home.clock.monotonicMs() + limits.storeBudgetMs, this.deadlineMs)
-    const answer = await this.#persist({ recordId: this.recordId, attemptId: this.attemptId, kind: 'dispatched' }, untilMs)
+    const answer = await this.#persist(
+      { recordId: this.recordId, attemptId: this.attemptId, kind: 'dispatched' },
+      untilMs,
+    )
     if (answer === undefined) throw unavailable('Nothing was executed.')
     if (answer.kind === 'fenced') throw lostError('superseded', this.recordId)
   }
 
   /** Progress of a stream: its head is there, or its capture was dropped. */
-  progress(what: { readonly kind: 'head'; readonly head: Uint8Array } | { readonly kind: 'dropped' }): Promise<SettleAnswer> {
+  progress(
+    what: { readonly kind: 'head'; readonly head: Uint8Array } | { readonly kind: 'dropped' },
+  ): Promise<SettleAnswer> {
     return this.#home.calls.settle({ recordId: this.recordId, attemptId: this.attemptId, ...what })
   }
 
@@ -141,7 +153,9 @@ export class Attempt implements HeldLease {
     const persisted = this.#persist(settlement, Math.max(this.deadlineMs, clock.monotonicMs() + limits.storeBudgetMs))
     const first = await Promise.race([persisted, sleep(clock, limits.storeBudgetMs)])
     if (first !== undefined) return this.#ended(first, end.kind, shared)
-    void persisted.then((answer) => answer !== undefined && this.#note(answer, end.kind)).finally(() => this.#home.keeper.remove(this))
+    void persisted
+      .then((answer) => answer !== undefined && this.#note(answer, end.kind))
+      .finally(() => this.#home.keeper.remove(this))
     this.#home.observer?.({ kind: 'unrecorded', recordId: this.recordId })
     this.#close(end.kind, shared)
     return { kind: 'unrecorded' }

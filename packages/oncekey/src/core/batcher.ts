@@ -47,9 +47,13 @@ export class Batcher<Item, Answer> {
       this.#flush()
     }
     const fail = (error: unknown): void => done(() => batch.map((pending) => pending.reject(error)))
-    const timer = this.#clock.setTimer(limits.storeTimeoutMs, () => {
-      fail(new Error(`the store did not answer within ${limits.storeTimeoutMs} ms`))
-    }, true)
+    const timer = this.#clock.setTimer(
+      limits.storeTimeoutMs,
+      () => {
+        fail(new Error(`the store did not answer within ${limits.storeTimeoutMs} ms`))
+      },
+      true,
+    )
     const answered = (answers: readonly Answer[]): void => {
       done(() => {
         for (const [index, pending] of batch.entries()) {

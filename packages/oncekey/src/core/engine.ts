@@ -15,7 +15,7 @@ import type { AttemptId, IdempotencyRecord } from './record.ts'
 import type { ClaimAnswer, ClaimRequest, Store } from './store.ts'
 import type { Recording } from './stream.ts'
 import { Sweeper } from './sweep.ts'
-import { type Live, Lives, type LiveNews } from './wait.ts'
+import { type Live, type LiveNews, Lives } from './wait.ts'
 
 /** What an engine is made of. */
 export interface EngineParts {
@@ -31,7 +31,12 @@ export interface EngineParts {
 /** What came of asking for an operation. `joined` tells a wait or a shared execution from a plain replay. */
 export type Begun =
   | { readonly kind: 'granted'; readonly attempt: Attempt }
-  | { readonly kind: 'recorded'; readonly record: IdempotencyRecord; readonly body: Uint8Array | undefined; readonly joined: boolean }
+  | {
+      readonly kind: 'recorded'
+      readonly record: IdempotencyRecord
+      readonly body: Uint8Array | undefined
+      readonly joined: boolean
+    }
   /** An execution of this process ended while we waited for it. */
   | { readonly kind: 'shared'; readonly as: 'completed' | 'released'; readonly shared: unknown }
   /** A stream that runs in this process, or in another one. */
@@ -102,7 +107,8 @@ export class Engine {
     const deadlineMs = this.clock.monotonicMs() + asked.policy.waitMs
     for (let waited = false; ; waited = true) {
       const live = this.#lives.get(asked.recordId)
-      const begun = live === undefined ? await this.#lead(asked, deadlineMs, waited) : await this.#attend(live, asked, deadlineMs)
+      const begun =
+        live === undefined ? await this.#lead(asked, deadlineMs, waited) : await this.#attend(live, asked, deadlineMs)
       if (begun !== undefined) return begun
       if (this.clock.monotonicMs() >= deadlineMs && waited) throw judge.inProgress(asked.recordId, asked.policy)
     }
@@ -133,7 +139,11 @@ export class Engine {
       this.#lives.close(asked.recordId, live, news)
     }
     try {
-      for (let pauseMs: number = limits.pollFirstMs, polled = waited; ; pauseMs = Math.min(pauseMs * limits.pollGrowth, limits.pollCapMs)) {
+      for (
+        let pauseMs: number = limits.pollFirstMs, polled = waited;
+        ;
+        pauseMs = Math.min(pauseMs * limits.pollGrowth, limits.pollCapMs)
+      ) {
         const answer = await this.#claim(ask)
         if (answer.kind === 'granted' || answer.kind === 'yours') {
           closed = true
@@ -250,7 +260,11 @@ export class Engine {
   /** Waits for the record that superseded an attempt to settle; undefined if it did not inside the wait. */
   async outcomeOf(recordId: RecordId, waitMs: number): Promise<IdempotencyRecord | undefined> {
     const untilMs = this.clock.monotonicMs() + waitMs
-    for (let pauseMs: number = limits.pollFirstMs; ; pauseMs = Math.min(pauseMs * limits.pollGrowth, limits.pollCapMs)) {
+    for (
+      let pauseMs: number = limits.pollFirstMs;
+      ;
+      pauseMs = Math.min(pauseMs * limits.pollGrowth, limits.pollCapMs)
+    ) {
       const read = await this.calls.read(recordId).catch(() => undefined)
       if (read?.record?.state === 'completed') return read.record
       const running = read === undefined || read.record?.state === 'running'

@@ -5,13 +5,24 @@ import type { GrantedBy } from './store.ts'
 
 /** One thing that happened. Never carries a key, a credential, a prompt or an answer. */
 export type OnceEvent =
-  | { readonly kind: 'granted'; readonly recordId: RecordId; readonly by: GrantedBy | 'yours'; readonly attempt: number }
+  | {
+      readonly kind: 'granted'
+      readonly recordId: RecordId
+      readonly by: GrantedBy | 'yours'
+      readonly attempt: number
+    }
   | { readonly kind: 'settled'; readonly recordId: RecordId; readonly as: 'completed' | 'released' | 'unknown' }
   | { readonly kind: 'superseded' | 'unrecorded' | 'bypassed'; readonly recordId: RecordId }
   | { readonly kind: 'replayed' | 'joined' | 'mismatch'; readonly recordId: RecordId }
   | { readonly kind: 'lost'; readonly recordId: RecordId; readonly reason: LostReason }
   | { readonly kind: 'store_failed'; readonly call: string; readonly error: unknown }
-  | { readonly kind: 'swept'; readonly abandoned: number; readonly expired: number; readonly purged: number; readonly released: number }
+  | {
+      readonly kind: 'swept'
+      readonly abandoned: number
+      readonly expired: number
+      readonly purged: number
+      readonly released: number
+    }
 
 /** Hears events; must not throw and is not waited for. */
 export type Observer = (event: OnceEvent) => void

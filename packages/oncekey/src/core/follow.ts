@@ -53,7 +53,12 @@ export class Follower implements StreamReader {
   }
 
   get #wanted(): boolean {
-    return !this.#closed && this.state === 'open' && this.#fetched !== this.#sealedAt && this.#fetched - this.offset < aheadBytes
+    return (
+      !this.#closed &&
+      this.state === 'open' &&
+      this.#fetched !== this.#sealedAt &&
+      this.#fetched - this.offset < aheadBytes
+    )
   }
 
   async #poll(): Promise<void> {
@@ -67,7 +72,8 @@ export class Follower implements StreamReader {
         const before = this.#fetched
         await this.#advance()
         failedSinceMs = undefined
-        pauseMs = this.#fetched > before ? limits.pollFirstMs : Math.min(pauseMs * limits.pollGrowth, limits.followCapMs)
+        pauseMs =
+          this.#fetched > before ? limits.pollFirstMs : Math.min(pauseMs * limits.pollGrowth, limits.followCapMs)
       } catch {
         failedSinceMs ??= clock.monotonicMs()
         if (clock.monotonicMs() - failedSinceMs > limits.storeBudgetMs) this.#cut()
@@ -89,7 +95,8 @@ export class Follower implements StreamReader {
     const now = await calls.read(recordId)
     if (now.record?.attemptId !== record.attemptId || now.record.dropped) return this.#cut()
     const { state, bodyLength, outcome } = now.record
-    if (state === 'running' ? now.leaseLeftMs + skewMs < 0 : state !== 'completed' || outcome === 'omitted') return this.#cut()
+    if (state === 'running' ? now.leaseLeftMs + skewMs < 0 : state !== 'completed' || outcome === 'omitted')
+      return this.#cut()
     if (bodyLength > this.#fetched) {
       const pieces = await calls.readBody(recordId, record.attemptId, this.#fetched)
       if (pieces.length === 0 && state === 'completed') return this.#cut()

@@ -1,6 +1,7 @@
 /** What a claim's answer means for the one who asked: an outcome, a stream to follow, a refusal, or patience. */
-import { assertNever, IdempotencyError } from './errors.ts'
+
 import type { Begun } from './engine.ts'
+import { assertNever, IdempotencyError } from './errors.ts'
 import type { RecordId } from './key.ts'
 import type { Asked } from './operation.ts'
 import type { Policy } from './policy.ts'
@@ -16,7 +17,8 @@ const retryHintMs = { least: 1_000, most: 60_000 }
 function sameRequest(record: IdempotencyRecord, asked: Asked): void {
   if (record.fingerprint === asked.fingerprint) return
   if (asked.rawFingerprint !== '' && record.rawFingerprint === asked.rawFingerprint) return
-  const sentence = 'This idempotency key was used for another request. Use a new key for a new request; the original still replays.'
+  const sentence =
+    'This idempotency key was used for another request. Use a new key for a new request; the original still replays.'
   throw new IdempotencyError('fingerprint_mismatch', sentence, { recordId: asked.recordId })
 }
 
@@ -27,7 +29,11 @@ function isFinal(held: Held, asked: Asked): boolean {
 }
 
 /** The answer's meaning; undefined while the original runs. Throws IdempotencyError for refusals. */
-function answer(claimed: Exclude<ClaimAnswer, { kind: 'granted' | 'yours' }>, asked: Asked, waited: boolean): Begun | undefined {
+function answer(
+  claimed: Exclude<ClaimAnswer, { kind: 'granted' | 'yours' }>,
+  asked: Asked,
+  waited: boolean,
+): Begun | undefined {
   const { record } = claimed
   if (record.state !== 'expired') sameRequest(record, asked)
   if (claimed.kind === 'mismatch') return undefined
@@ -43,9 +49,13 @@ function answer(claimed: Exclude<ClaimAnswer, { kind: 'granted' | 'yours' }>, as
     case 'unknown':
       throw outcomeUnknown(asked.recordId)
     case 'expired':
-      throw new IdempotencyError('outcome_expired', 'The outcome of this key has expired. Use a new key for a new request.', {
-        recordId: asked.recordId,
-      })
+      throw new IdempotencyError(
+        'outcome_expired',
+        'The outcome of this key has expired. Use a new key for a new request.',
+        {
+          recordId: asked.recordId,
+        },
+      )
     default:
       return assertNever(record.state)
   }
@@ -53,7 +63,8 @@ function answer(claimed: Exclude<ClaimAnswer, { kind: 'granted' | 'yours' }>, as
 
 function inProgress(recordId: RecordId, policy: Policy, leftMs: number = policy.leaseMs / 3): IdempotencyError {
   const retryAfterMs = Math.min(Math.max(leftMs, retryHintMs.least), retryHintMs.most)
-  const sentence = 'The original request with this key is still running. Try again with the same key to get its outcome.'
+  const sentence =
+    'The original request with this key is still running. Try again with the same key to get its outcome.'
   return new IdempotencyError('in_progress', sentence, { recordId, retryAfterMs })
 }
 
@@ -64,7 +75,8 @@ function outcomeUnknown(recordId: RecordId): IdempotencyError {
 }
 
 function notReplayable(recordId: RecordId): IdempotencyError {
-  const sentence = 'The original request was executed, but its answer could not be kept. It is not run again; a new key would execute and bill it anew.'
+  const sentence =
+    'The original request was executed, but its answer could not be kept. It is not run again; a new key would execute and bill it anew.'
   return new IdempotencyError('outcome_not_replayable', sentence, { recordId, safeToUseNewKey: false })
 }
 

@@ -33,7 +33,10 @@ export type Classify = (ending: Ending) => Classified
 const notExecuted: ReadonlySet<number> = new Set([401, 402, 403, 408, 425, 429, 503, 529])
 
 /** The default classes, and what a `classify` function says instead. */
-export function classOf(ending: Ending, classify?: Classify): { readonly class: EndingClass; readonly retryAfterMs: number } {
+export function classOf(
+  ending: Ending,
+  classify?: Classify,
+): { readonly class: EndingClass; readonly retryAfterMs: number } {
   const said = classify?.(ending)
   if (typeof said === 'string') return { class: said, retryAfterMs: 0 }
   if (said !== undefined) return { class: said.class, retryAfterMs: said.retryAfterMs ?? 0 }
@@ -83,7 +86,10 @@ export function encodeHead(head: OutcomeHead): Uint8Array {
 export function decodeHead(bytes: Uint8Array | undefined): OutcomeHead {
   const text = fromUtf8.decode(bytes)
   if (!text.startsWith(`${headFormat}{`)) {
-    throw new IdempotencyError('store_unavailable', 'A record has a format that this version of Oncekey cannot read. Upgrade this process.')
+    throw new IdempotencyError(
+      'store_unavailable',
+      'A record has a format that this version of Oncekey cannot read. Upgrade this process.',
+    )
   }
   return JSON.parse(text.slice(1)) as OutcomeHead
 }

@@ -11,7 +11,12 @@ const fromUtf8 = new TextDecoder()
  * The pepper of this store, 32 bytes. Two peppers on one store would never see each other's claims, so every process
  * compares the digest of its own with the store's and refuses (`config_invalid`) to go on with another one.
  */
-export async function loadPepper(calls: StoreCalls, digest: Digest, random: Random, given?: Uint8Array): Promise<Uint8Array> {
+export async function loadPepper(
+  calls: StoreCalls,
+  digest: Digest,
+  random: Random,
+  given?: Uint8Array,
+): Promise<Uint8Array> {
   if (given !== undefined && given.length !== 32) {
     throw new IdempotencyError('config_invalid', `The pepper must be 32 bytes, not ${given.length}.`)
   }
@@ -19,7 +24,10 @@ export async function loadPepper(calls: StoreCalls, digest: Digest, random: Rand
   const own = digest.hmac(pepper, ['pepper'])
   const held = fromUtf8.decode(await calls.within('meta', calls.store.meta('pepper-digest', utf8.encode(own))))
   if (held !== own) {
-    throw new IdempotencyError('config_invalid', 'This store was begun with another pepper. Start every process on it with the same pepper.')
+    throw new IdempotencyError(
+      'config_invalid',
+      'This store was begun with another pepper. Start every process on it with the same pepper.',
+    )
   }
   return pepper
 }

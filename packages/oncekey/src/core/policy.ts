@@ -65,12 +65,16 @@ export const limits = {
 export function policyOf(options: PolicyOptions): Policy {
   const policy: Policy = { ...policyDefaults, ...withoutUndefined(options) }
   if (!['unknown', 'reexecute', 'reconcile'].includes(policy.onAbandoned)) {
-    throw invalid(`onAbandoned must be 'unknown', 'reexecute' or 'reconcile', not ${JSON.stringify(policy.onAbandoned)}`)
+    throw invalid(
+      `onAbandoned must be 'unknown', 'reexecute' or 'reconcile', not ${JSON.stringify(policy.onAbandoned)}`,
+    )
   }
   for (const name of ['leaseMs', 'retentionMs', 'tombstoneMs', 'skewMs', 'waitMs'] as const) {
-    if (!Number.isFinite(policy[name]) || policy[name] < 0) throw invalid(`${name} must be a number of milliseconds, 0 or more`)
+    if (!Number.isFinite(policy[name]) || policy[name] < 0)
+      throw invalid(`${name} must be a number of milliseconds, 0 or more`)
   }
-  if (policy.leaseMs < limits.minLeaseMs) throw invalid(`leaseMs must be at least ${limits.minLeaseMs}: a shorter lease cannot be renewed in time`)
+  if (policy.leaseMs < limits.minLeaseMs)
+    throw invalid(`leaseMs must be at least ${limits.minLeaseMs}: a shorter lease cannot be renewed in time`)
   if (policy.retentionMs <= 0) throw invalid('retentionMs must be more than 0')
   return policy
 }
@@ -80,5 +84,7 @@ function invalid(sentence: string): IdempotencyError {
 }
 
 function withoutUndefined(options: PolicyOptions): PolicyOptions {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as unknown as PolicyOptions
+  return Object.fromEntries(
+    Object.entries(options).filter(([, value]) => value !== undefined),
+  ) as unknown as PolicyOptions
 }

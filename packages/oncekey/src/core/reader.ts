@@ -55,13 +55,11 @@ export class RecordingReader implements StreamReader {
     const recording = this.#recording
     const room = recording.visible - this.offset
     if (room <= 0) return undefined
-    const index = indexOf(recording, this.offset)
-    const chunk = recording.window[index]
-    if (chunk === undefined) {
+    const bytes = recording.window.from(this.offset)
+    if (bytes === undefined) {
       this.#fetch()
       return undefined
     }
-    const bytes = this.offset === chunk.offset ? chunk.bytes : chunk.bytes.subarray(this.offset - chunk.offset)
     return bytes.length > room ? bytes.subarray(0, room) : bytes
   }
 
@@ -87,20 +85,4 @@ export class RecordingReader implements StreamReader {
         else if (!this.#closed) this.#recording.clock.setTimer(100, () => this.wake?.(), true)
       })
   }
-}
-
-/** The window's chunk that holds `offset`; -1 if it lies before the window. */
-function indexOf(recording: Recording, offset: number): number {
-  const { window } = recording
-  let low = recording.first
-  let high = window.length - 1
-  while (low <= high) {
-    const middle = (low + high) >> 1
-    const chunk = window[middle]
-    if (chunk === undefined) return -1
-    if (offset < chunk.offset) high = middle - 1
-    else if (offset >= chunk.offset + chunk.bytes.length) low = middle + 1
-    else return middle
-  }
-  return -1
 }

@@ -42,10 +42,12 @@ export function leaseOver(record: IdempotencyRecord, skewMs: number, now: StoreT
 /** T1, T2, T3, T9 and T12; performs T4, T10 and T12 before it judges. */
 export function claim(current: Current, ask: ClaimRequest, now: StoreTime): Reduction<ClaimAnswer> {
   if (current === undefined) return grant(undefined, ask, now, 'claim')
-  if (current.attemptId !== ask.attemptId && lastExpiryPassed(current, now)) return grant(current, ask, now, 'claim_over')
+  if (current.attemptId !== ask.attemptId && lastExpiryPassed(current, now))
+    return grant(current, ask, now, 'claim_over')
   const aged = expire(current, now)
   const record = aged.record
-  if (record.state !== 'expired' && !sameRequest(record, ask)) return { record: current, answer: { kind: 'mismatch', record } }
+  if (record.state !== 'expired' && !sameRequest(record, ask))
+    return { record: current, answer: { kind: 'mismatch', record } }
   if (record.attemptId === ask.attemptId) {
     // Only a running attempt is handed out again (T2): a claim that was given up and arrives late must not revive it.
     if (record.state === 'running') return { record, answer: { kind: 'yours', record } }
@@ -103,7 +105,8 @@ function end(current: IdempotencyRecord, ask: Ending, now: StoreTime): Reduction
   if (current.state === ask.kind && current.outcomeDigest === ask.digest) return already(current)
   if (!unsettled(current)) return fenced(current)
   if (ask.kind === 'unknown') return recorded({ ...abandon(current, now), outcomeDigest: ask.digest })
-  if (ask.kind === 'released') return { ...recorded(release(current, now, ask.retryAfterMs, ask.digest)), drop: current.attemptId }
+  if (ask.kind === 'released')
+    return { ...recorded(release(current, now, ask.retryAfterMs, ask.digest)), drop: current.attemptId }
   if (ask.outcome === 'omitted') {
     return { ...recorded(complete(current, ask, now, 0)), drop: current.attemptId }
   }
@@ -114,7 +117,8 @@ function end(current: IdempotencyRecord, ask: Ending, now: StoreTime): Reduction
 
 /** Append; `inside` means the piece lies in what is there, and the store says `already` if its bytes are the same. */
 export function append(current: Current, ask: AppendRequest): Reduction<'appended' | 'inside' | 'refused'> {
-  if (current === undefined || current.attemptId !== ask.attemptId || current.dropped) return { record: current, answer: 'refused' }
+  if (current === undefined || current.attemptId !== ask.attemptId || current.dropped)
+    return { record: current, answer: 'refused' }
   const endsAt = ask.offset + ask.bytes.length
   if (endsAt <= current.bodyLength) return { record: current, answer: 'inside' }
   if (!unsettled(current) || ask.offset !== current.bodyLength) return { record: current, answer: 'refused' }
@@ -195,7 +199,10 @@ function unsettled(record: IdempotencyRecord): boolean {
 }
 
 function sameRequest(record: IdempotencyRecord, ask: ClaimRequest): boolean {
-  return record.fingerprint === ask.fingerprint || (ask.rawFingerprint !== '' && record.rawFingerprint === ask.rawFingerprint)
+  return (
+    record.fingerprint === ask.fingerprint ||
+    (ask.rawFingerprint !== '' && record.rawFingerprint === ask.rawFingerprint)
+  )
 }
 
 function lastExpiryPassed(record: IdempotencyRecord, now: StoreTime): boolean {
@@ -231,7 +238,11 @@ function release(record: IdempotencyRecord, now: StoreTime, retryAfterMs: number
 
 function complete(
   record: IdempotencyRecord,
-  ask: { readonly outcome: NonNullable<IdempotencyRecord['outcome']>; readonly head: Uint8Array; readonly digest: string },
+  ask: {
+    readonly outcome: NonNullable<IdempotencyRecord['outcome']>
+    readonly head: Uint8Array
+    readonly digest: string
+  },
   now: StoreTime,
   bodyLength: number,
 ): IdempotencyRecord {

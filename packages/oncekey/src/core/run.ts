@@ -1,6 +1,6 @@
 /** `run(operation, execute)`: the library's front door over the engine. */
 import type { Attempt, Settled } from './attempt.ts'
-import { type Begun, Engine, type EngineParts } from './engine.ts'
+import { type Begun, base64url, Engine, type EngineParts } from './engine.ts'
 import { IdempotencyError } from './errors.ts'
 import type { Observer } from './events.ts'
 import { inputFingerprint } from './fingerprint.ts'
@@ -12,7 +12,6 @@ import { type Policy, type PolicyOptions, policyOf } from './policy.ts'
 import type { IdempotencyRecord } from './record.ts'
 import type { SettleAnswer, Store } from './store.ts'
 import { type Codec, decodeError, decodeValue, encodeError, encodeValue, isFinal } from './value.ts'
-import { base64url } from './engine.ts'
 
 /** The attempt as user code sees it. */
 export interface RunningAttempt {
@@ -82,7 +81,10 @@ export class Idempotency {
   }
 
   /** As `run`, with how the value came about. */
-  async runDetailed<T>(operation: Operation, execute: (attempt: RunningAttempt) => T | Promise<T>): Promise<RunResult<T>> {
+  async runDetailed<T>(
+    operation: Operation,
+    execute: (attempt: RunningAttempt) => T | Promise<T>,
+  ): Promise<RunResult<T>> {
     const asked = await this.#ask(operation)
     const begun = await this.#engine.begin(asked)
     if (begun.kind === 'granted') return this.#engine.track(this.#execute(asked, begun.attempt, execute))
@@ -106,8 +108,15 @@ export class Idempotency {
     to: { readonly released: true } | { readonly value: unknown },
   ): Promise<SettleAnswer['kind']> {
     const { calls, random } = this.#engine
-    const ids = { recordId: recordId as RecordId, expected: expected.attemptId, fresh: base64url(random.bytes(16)) as IdempotencyRecord['attemptId'] }
-    const ask = 'released' in to ? { ...ids, to: 'released' as const } : { ...ids, to: 'completed' as const, outcome: this.#outcome(to.value) }
+    const ids = {
+      recordId: recordId as RecordId,
+      expected: expected.attemptId,
+      fresh: base64url(random.bytes(16)) as IdempotencyRecord['attemptId'],
+    }
+    const ask =
+      'released' in to
+        ? { ...ids, to: 'released' as const }
+        : { ...ids, to: 'completed' as const, outcome: this.#outcome(to.value) }
     const [answer] = await calls.within('resolve', calls.store.resolve([ask]))
     return answer?.kind ?? 'fenced'
   }
@@ -131,7 +140,11 @@ export class Idempotency {
     }
   }
 
-  async #execute<T>(asked: Asked, attempt: Attempt, execute: (attempt: RunningAttempt) => T | Promise<T>): Promise<RunResult<T>> {
+  async #execute<T>(
+    asked: Asked,
+    attempt: Attempt,
+    execute: (attempt: RunningAttempt) => T | Promise<T>,
+  ): Promise<RunResult<T>> {
     let value: T
     try {
       value = await execute(view(attempt))
@@ -141,7 +154,13 @@ export class Idempotency {
     }
     const { kind, head, body } = this.#outcome(value)
     const bodyDigest = this.#engine.digest.sha256(body)
-    const end = { kind: 'completed', outcome: kind, head, rest: { offset: 0, bytes: body }, digest: bodyDigest } as const
+    const end = {
+      kind: 'completed',
+      outcome: kind,
+      head,
+      rest: { offset: 0, bytes: body },
+      digest: bodyDigest,
+    } as const
     const settled = await attempt.settle(end, { value, record: attempt.record })
     if (settled.kind === 'superseded') return this.#superseded(asked, settled, value)
     return { value, status: 'executed', ...facts(asked, attempt.record), recorded: settled.kind === 'recorded' }
@@ -153,13 +172,20 @@ export class Idempotency {
       const bytes = encodeError(error)
       const digest = this.#engine.digest.sha256(bytes)
       const rest = { offset: 0, bytes }
-      await attempt.settle({ kind: 'completed', outcome: 'error', head: encodeHead({ kind: 'error' }), rest, digest }, shared)
+      await attempt.settle(
+        { kind: 'completed', outcome: 'error', head: encodeHead({ kind: 'error' }), rest, digest },
+        shared,
+      )
       return
     }
     const unknown = error instanceof IdempotencyError && error.code === 'outcome_unknown'
-    const ending = unknown ? ({ class: 'indeterminate', retryAfterMs: 0 } as const) : classOf({ kind: 'threw', error }, this.#options.classify)
+    const ending = unknown
+      ? ({ class: 'indeterminate', retryAfterMs: 0 } as const)
+      : classOf({ kind: 'threw', error }, this.#options.classify)
     // A user's "unknown" is one under every policy: somebody who knows has said so.
-    const fate = unknown ? 'unknown' : fateOf(ending.class === 'final' ? 'not_executed' : ending.class, attempt.policy.onAbandoned)
+    const fate = unknown
+      ? 'unknown'
+      : fateOf(ending.class === 'final' ? 'not_executed' : ending.class, attempt.policy.onAbandoned)
     if (fate === 'lapse') attempt.lapse()
     else if (fate === 'unknown') await attempt.settle({ kind: 'unknown', digest: 'unknown' }, shared)
     else await attempt.settle({ kind: 'released', retryAfterMs: ending.retryAfterMs, digest: 'threw' }, shared)
@@ -171,9 +197,15 @@ export class Idempotency {
   }
 
   /** The recorded outcome stands, not this attempt's own. */
-  async #superseded<T>(asked: Asked, settled: Settled & { readonly kind: 'superseded' }, own: T): Promise<RunResult<T>> {
+  async #superseded<T>(
+    asked: Asked,
+    settled: Settled & { readonly kind: 'superseded' },
+    own: T,
+  ): Promise<RunResult<T>> {
     const record =
-      settled.record?.state === 'completed' ? settled.record : await this.#engine.outcomeOf(asked.recordId, asked.policy.waitMs)
+      settled.record?.state === 'completed'
+        ? settled.record
+        : await this.#engine.outcomeOf(asked.recordId, asked.policy.waitMs)
     const sentence = 'Another attempt took the operation over before this one could record its outcome.'
     if (record === undefined) throw new IdempotencyError('superseded', sentence, { recordId: asked.recordId, own })
     const answer = await this.#answer<T>(asked, { kind: 'recorded', record, body: undefined, joined: false })
@@ -183,7 +215,14 @@ export class Idempotency {
 
   async #bypass<T>(asked: Asked, execute: (attempt: RunningAttempt) => T | Promise<T>): Promise<RunResult<T>> {
     const alone = new AbortController()
-    const attempt = { signal: alone.signal, fence: 0, number: 1, recovering: false, recordId: asked.recordId, dispatching: async () => undefined }
+    const attempt = {
+      signal: alone.signal,
+      fence: 0,
+      number: 1,
+      recovering: false,
+      recordId: asked.recordId,
+      dispatching: async () => undefined,
+    }
     const value = await execute(attempt)
     return { value, status: 'bypassed', recordId: asked.recordId, attempt: 1, fence: 0, recorded: false }
   }
@@ -194,12 +233,17 @@ export class Idempotency {
       if ('error' in shared) throw shared.error
       return { value: shared.value as T, status: 'joined', ...facts(asked, record), recorded: true }
     }
-    if (begun.kind !== 'recorded') throw new IdempotencyError('internal', 'A value operation met a stream. Use another scope for it.')
+    if (begun.kind !== 'recorded')
+      throw new IdempotencyError('internal', 'A value operation met a stream. Use another scope for it.')
     const { record } = begun
     const body = begun.body ?? (await this.#readWhole(asked, record))
     if (record.outcome === 'error') throw decodeError(body)
     const head = decodeHead(record.head)
-    if (head.kind !== 'value') throw new IdempotencyError('outcome_not_replayable', 'This key holds an HTTP response, not a value. Use another scope.')
+    if (head.kind !== 'value')
+      throw new IdempotencyError(
+        'outcome_not_replayable',
+        'This key holds an HTTP response, not a value. Use another scope.',
+      )
     const value = decodeValue(body, head.codec, this.#options.codec) as T
     return { value, status: begun.joined ? 'joined' : 'replayed', ...facts(asked, record), recorded: true }
   }
@@ -211,9 +255,15 @@ export class Idempotency {
     const whole = new Uint8Array(record.bodyLength)
     return new Promise((resolve, reject) => {
       follower.wake = () => {
-        for (let at = follower.offset, bytes = follower.read(); bytes !== undefined; at = follower.offset, bytes = follower.read()) whole.set(bytes, at)
+        for (
+          let at = follower.offset, bytes = follower.read();
+          bytes !== undefined;
+          at = follower.offset, bytes = follower.read()
+        )
+          whole.set(bytes, at)
         if (follower.state === 'ended') resolve(whole)
-        if (follower.state === 'cut') reject(new IdempotencyError('store_unavailable', 'The recorded value could not be read. Try again.'))
+        if (follower.state === 'cut')
+          reject(new IdempotencyError('store_unavailable', 'The recorded value could not be read. Try again.'))
       }
       follower.wake()
     })

@@ -3,8 +3,9 @@ import type { Attempt, End, Settled } from './attempt.ts'
 import { type Clock, sleep, type Timer } from './clock.ts'
 import type { Hasher } from './digest.ts'
 import { limits } from './policy.ts'
-import { inlineBodyBytes, type Piece } from './store.ts'
 import { RecordingReader, type StreamReader } from './reader.ts'
+import { inlineBodyBytes, type Piece } from './store.ts'
+import { Window } from './window.ts'
 
 /** What a recording needs. */
 export interface RecordingParts {
@@ -21,21 +22,13 @@ export interface RecordingParts {
   readonly onResume: () => void
 }
 
-/** A chunk of the window. */
-export interface Chunk {
-  readonly offset: number
-  readonly bytes: Uint8Array
-}
-
 /** The recording of one attempt's body. The upstream pushes, the store keeps, readers pull. */
 export class Recording {
   readonly head: Uint8Array
   readonly readBack: (offset: number) => Promise<readonly Uint8Array[]>
   /** Bytes pushed so far. */
   length = 0
-  /** Chunks that are in memory; `window[first]` is the oldest that counts. */
-  readonly window: Chunk[] = []
-  first = 0
+  readonly window: Window = new Window()
   readonly clock: Clock
   readonly #parts: RecordingParts
   readonly #readers = new Set<RecordingReader>()
@@ -159,15 +152,11 @@ export class Recording {
     let passed = this.length
     for (const reader of this.#readers) passed = Math.min(passed, reader.offset)
     const windowFrom = this.length - limits.windowBytes
-    for (let chunk = this.window[this.first]; chunk !== undefined; chunk = this.window[this.first]) {
-      const end = chunk.offset + chunk.bytes.length
-      const kept = this.#dropped ? end > (this.#owner?.offset ?? 0) : end > this.#appended || (end > passed && end > windowFrom)
-      if (kept) break
-      this.first += 1
-    }
-    if (this.first < 1024 && this.first < this.window.length) return
-    this.window.splice(0, this.first)
-    this.first = 0
+    this.window.trim(({ offset, bytes }) => {
+      const end = offset + bytes.length
+      if (this.#dropped) return end > (this.#owner?.offset ?? 0)
+      return end > this.#appended || (end > passed && end > windowFrom)
+    })
   }
 
   #seal(): void {
@@ -183,7 +172,11 @@ export class Recording {
 
   #mustPause(): boolean {
     if (!this.#dropped) return this.length - this.#appended >= limits.appendBacklogBytes
-    return this.#owner !== undefined && this.#readers.has(this.#owner) && this.length - this.#owner.offset >= limits.windowBytes
+    return (
+      this.#owner !== undefined &&
+      this.#readers.has(this.#owner) &&
+      this.length - this.#owner.offset >= limits.windowBytes
+    )
   }
 
   /** Nothing is appended any more: capture was dropped or the recording cut. */
@@ -241,22 +234,11 @@ export class Recording {
 
   #unappended(most: number): Uint8Array {
     const until = Math.min(this.#appendable, this.#appended + most)
-    return this.#between(this.#appended, until)
-  }
-
-  #between(from: number, until: number): Uint8Array {
-    const parts: Uint8Array[] = []
-    for (let index = this.first; index < this.window.length; index++) {
-      const chunk = this.window[index]
-      if (chunk === undefined || chunk.offset >= until) break
-      if (chunk.offset + chunk.bytes.length <= from) continue
-      parts.push(chunk.bytes.subarray(Math.max(0, from - chunk.offset), until - chunk.offset))
-    }
-    return concat(parts, Math.max(0, until - from))
+    return this.window.between(this.#appended, until)
   }
 
   #rest(): Piece {
-    return { offset: this.#appended, bytes: this.#dropped ? none : this.#between(this.#appended, this.length) }
+    return { offset: this.#appended, bytes: this.#dropped ? none : this.window.between(this.#appended, this.length) }
   }
 
   /** Resolves when no append is under way and what is left fits into the settle. */
@@ -289,16 +271,3 @@ export class Recording {
 }
 
 const none = new Uint8Array(0)
-
-/** One array of known total length; a single part is handed through. */
-export function concat(parts: readonly Uint8Array[], length: number): Uint8Array {
-  const [only] = parts
-  if (parts.length === 1 && only !== undefined) return only
-  const whole = new Uint8Array(length)
-  let at = 0
-  for (const part of parts) {
-    whole.set(part, at)
-    at += part.length
-  }
-  return whole
-}

@@ -29,7 +29,11 @@ export function encodeValue(value: unknown, codec?: Codec): { readonly codec: st
   if (value === undefined) return { codec: 'undefined', bytes: new Uint8Array(0) }
   if (value instanceof Uint8Array) return { codec: 'bytes', bytes: value }
   const text = JSON.stringify(value)
-  if (text === undefined) throw new IdempotencyError('config_invalid', `A ${typeof value} cannot be recorded as JSON. Return a JSON value or bytes, or set the codec option.`)
+  if (text === undefined)
+    throw new IdempotencyError(
+      'config_invalid',
+      `A ${typeof value} cannot be recorded as JSON. Return a JSON value or bytes, or set the codec option.`,
+    )
   return { codec: 'json', bytes: utf8.encode(text) }
 }
 
@@ -39,7 +43,10 @@ export function decodeValue(bytes: Uint8Array, name: string, codec?: Codec): unk
   if (name === 'undefined') return undefined
   if (name === 'bytes') return bytes
   if (name === 'json') return JSON.parse(fromUtf8.decode(bytes))
-  throw new IdempotencyError('outcome_not_replayable', `The outcome was recorded with the codec "${name}", which this process does not have.`)
+  throw new IdempotencyError(
+    'outcome_not_replayable',
+    `The outcome was recorded with the codec "${name}", which this process does not have.`,
+  )
 }
 
 /** A final error's name, message, code and JSON-able own properties. */

@@ -1,8 +1,9 @@
 /** One shared promise per record in a process: duplicates wait on the live operation and never touch the store. */
-import type { Caller } from './operation.ts'
+
 import type { Clock } from './clock.ts'
 import { IdempotencyError } from './errors.ts'
 import type { RecordId } from './key.ts'
+import type { Caller } from './operation.ts'
 import { limits } from './policy.ts'
 import type { IdempotencyRecord } from './record.ts'
 import type { ClaimAnswer } from './store.ts'
@@ -46,7 +47,12 @@ export class Live {
   }
 
   /** Resolves with the next news that `wants` accepts, at the deadline, or when the caller leaves. */
-  next(wants: (news: LiveNews) => boolean, deadlineMs: number, clock: Clock, caller?: Caller): Promise<LiveNews | WaitOver> {
+  next(
+    wants: (news: LiveNews) => boolean,
+    deadlineMs: number,
+    clock: Clock,
+    caller?: Caller,
+  ): Promise<LiveNews | WaitOver> {
     if (this.#news !== undefined) return Promise.resolve(this.#news)
     if (this.recording !== undefined && this.recording.state !== 'cut') {
       const news = { kind: 'streaming', recording: this.recording } as const

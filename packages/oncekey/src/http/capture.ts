@@ -1,13 +1,24 @@
 /** One execution: the upstream's answer is captured, settled, and only then whole in anybody's hands. */
 import type { Attempt, Settled } from '../core/attempt.ts'
-import type { Timer } from '../core/clock.ts'
 import type { Engine } from '../core/engine.ts'
 import { IdempotencyError } from '../core/errors.ts'
-import { classOf, encodeHead, type EndingClass, fateOf } from '../core/outcome.ts'
-import { concat, Recording } from '../core/stream.ts'
-import { type StreamScanner, streamScanner } from '../providers/index.ts'
-import type { Dispatch, HttpCaller, HttpRequest, UpstreamCall, UpstreamEvents, UpstreamFailure, WholeAnswer } from './caller.ts'
+import { classOf, type EndingClass, encodeHead, fateOf } from '../core/outcome.ts'
+import type { Recording } from '../core/stream.ts'
+import { concat } from '../core/window.ts'
+import type { StreamScanner } from '../providers/index.ts'
+import type {
+  Dispatch,
+  HttpCaller,
+  HttpRequest,
+  UpstreamCall,
+  UpstreamEvents,
+  UpstreamFailure,
+  WholeAnswer,
+} from './caller.ts'
+import { Drain } from './drain.ts'
+import { failureError, type Head, headOf, isEventStream } from './ending.ts'
 import { answerHeaders, fieldValue, type RawHeaders, replayHeaders } from './headers.ts'
+import { LiveCapture } from './live.ts'
 import type { StreamDecoder } from './pump.ts'
 import type { RouteOptions } from './route.ts'
 
@@ -34,7 +45,11 @@ export interface ExecutionReport {
   /** Whole, and recorded as `settled` says. */
   whole(answer: WholeAnswer, trailers: RawHeaders, settled: Settled | undefined): void
   /** A body that goes out as it comes; `scanner` knows where its events end. */
-  live(recording: Recording, head: { readonly status: number; readonly headers: RawHeaders }, scanner: StreamScanner): void
+  live(
+    recording: Recording,
+    head: { readonly status: number; readonly headers: RawHeaders },
+    scanner: StreamScanner,
+  ): void
   /** A failed answer too large to keep in hand: settled already, the rest passes through. */
   passing(head: { readonly status: number; readonly headers: RawHeaders }): void
   refused(error: IdempotencyError): void
@@ -45,21 +60,6 @@ export type SharedAnswer = { readonly answer: WholeAnswer } | { readonly error: 
 
 /** Answers of known length up to this are handed over in one piece after settle (http.md, Order). */
 const wholeBytes = 1024 * 1024
-/** What follows a terminator is waited for this long. */
-const afterTerminatorMs = 1_000
-
-/** How often an execution that is to stop looks whether its last follower has gone. */
-const aloneMs = 250
-
-interface Head {
-  readonly status: number
-  readonly headers: RawHeaders
-  readonly length: number | undefined
-  /** Has the body an end of its own, a length or a last chunk? One that ends with its connection may have been cut. */
-  readonly framed: boolean
-  readonly class: EndingClass
-  readonly retryAfterMs: number
-}
 
 /** Drives one granted attempt from dispatch to settle. */
 export class Execution implements UpstreamEvents {
@@ -68,20 +68,24 @@ export class Execution implements UpstreamEvents {
   #collected = 0
   #call: UpstreamCall | undefined
   #head: Head | undefined
-  #recording: Recording | undefined
-  #scanner: StreamScanner | undefined
-  #decoder: StreamDecoder | undefined
+  #live: LiveCapture | undefined
   #trailers: RawHeaders = []
   #mode: 'waiting' | 'collect' | 'live' | 'passing' | 'over' = 'waiting'
-  #afterTerminator: Timer | undefined
-  /** Coded bytes are looked at one after another; the end waits for them. */
-  #scanning: Promise<void> = Promise.resolve()
-  #alone: Timer | undefined
+  readonly #drain: Drain
   readonly #done: Promise<void>
   #resolve: () => void = () => undefined
 
   constructor(parts: ExecutionParts) {
     this.#parts = parts
+    const { attempt, drainMs, engine, route, wanted } = parts
+    this.#drain = new Drain({
+      clock: engine.clock,
+      onDisconnect: route.onDisconnect,
+      drainMs,
+      attended: () => (this.#live?.recording.readers ?? 0) > 0 || attempt.waiters > 0,
+      wanted,
+      stop: () => this.#stop(),
+    })
     this.#done = new Promise((resolve) => {
       this.#resolve = resolve
     })
@@ -97,32 +101,22 @@ export class Execution implements UpstreamEvents {
     const { attempt, caller } = this.#parts
     attempt.onLost((reason) => reason === 'cancelled' && this.#cancelled())
     this.#call = dispatch(this)
-    const stopListening = caller.onLeave(() => this.#left())
+    const stopListening = caller.onLeave(() => this.#mode === 'over' || this.#drain.callerLeft())
     await this.#done
     stopListening()
-    this.#alone?.cancel()
-    this.#afterTerminator?.cancel()
+    this.#drain.end()
   }
 
   head(status: number, headers: RawHeaders): void {
-    const header = (name: string): string | undefined => fieldValue(headers, name)
-    const length = header('content-length')
-    const { class: ending, retryAfterMs } = classOf({ kind: 'response', status, header, complete: true }, this.#parts.route.classify)
-    this.#head = {
-      status,
-      headers,
-      length: length !== undefined && /^\d+$/.test(length) ? Number(length) : undefined,
-      framed: length !== undefined || /\bchunked\b/i.test(header('transfer-encoding') ?? ''),
-      class: ending,
-      retryAfterMs,
-    }
+    const read = headOf(status, headers, this.#parts.route.classify)
+    this.#head = read
     // A failed answer is settled before it is passed on, so nobody may join it.
-    this.#mode = ending !== 'final' || this.#isWhole(this.#head) ? 'collect' : 'live'
-    if (this.#mode === 'live') this.#goLive(this.#head)
+    this.#mode = read.class !== 'final' || this.#isWhole(read) ? 'collect' : 'live'
+    if (this.#mode === 'live') this.#goLive(read)
   }
 
   data(bytes: Uint8Array): void {
-    if (this.#mode === 'live') this.#capture(bytes)
+    if (this.#mode === 'live') this.#live?.capture(bytes)
     else if (this.#mode === 'collect') this.#collect(bytes)
     else if (this.#mode === 'passing') this.#pass(bytes)
   }
@@ -134,7 +128,7 @@ export class Execution implements UpstreamEvents {
       this.#mode = 'over'
       void this.#concludeWhole(true)
     } else if (mode === 'live') {
-      void this.#scanning.then(() => this.#concludeLive(this.#head?.framed === true))
+      void this.#concludeLive(this.#head?.framed === true)
     } else if (mode === 'passing') {
       this.#mode = 'over'
       this.#parts.caller.end(trailers)
@@ -151,7 +145,7 @@ export class Execution implements UpstreamEvents {
       this.#mode = 'over'
       void this.#concludeWhole(false)
     } else if (mode === 'live') {
-      void this.#scanning.then(() => this.#concludeLive(false))
+      void this.#concludeLive(false)
     } else if (mode === 'passing') {
       this.#mode = 'over'
       this.#parts.caller.cut()
@@ -166,78 +160,30 @@ export class Execution implements UpstreamEvents {
   }
 
   #goLive(head: Head): void {
-    const { engine, attempt, route, request, decoder, report } = this.#parts
-    const headers = replayHeaders(head.headers, route.replayHeaders)
-    const encoded = encodeHead({ kind: 'response', status: head.status, headers, stream: isEventStream(head.headers) })
-    this.#recording = new Recording({
-      attempt,
-      clock: engine.clock,
-      hasher: engine.digest.hasher(),
-      head: encoded,
-      maxBytes: route.maxOutcomeBytes,
-      readBack: (offset) => engine.calls.readBody(attempt.recordId, attempt.attemptId, offset),
-      onResume: () => this.#call?.resume(),
+    const { attempt, report } = this.#parts
+    this.#live = new LiveCapture(this.#parts, head, {
+      pause: () => this.#call?.pause(),
+      resume: () => this.#call?.resume(),
+      terminated: () => {
+        // The provider has said its last word and does not hang up.
+        if (this.#mode !== 'live') return
+        this.#call?.abort()
+        void this.#concludeLive(false)
+      },
     })
-    this.#scanner = streamScanner({ path: request.path }, { contentType: fieldValue(head.headers, 'content-type') })
-    const coding = fieldValue(head.headers, 'content-encoding')?.toLowerCase()
-    if (coding !== undefined && coding !== 'identity') this.#decoder = decoder(coding)
-    attempt.stream(this.#recording)
-    report.live(this.#recording, { status: head.status, headers: answerHeaders(head.headers) }, this.#scanner)
-  }
-
-  #capture(bytes: Uint8Array): void {
-    const decoder = this.#decoder
-    if (decoder === undefined) {
-      this.#scanner?.push(bytes)
-      this.#record(bytes, this.#scanner?.terminatorAt)
-      return
-    }
-    // The terminator of a coded stream is found in a decoded copy; the whole coded chunk that brings it is held.
-    this.#call?.pause()
-    const scanned = this.#scanning.then(() => new Promise<void>((resolve) => decoder.write(bytes, (copy) => resolve(this.#look(copy)))))
-    this.#scanning = scanned.then(() => {
-      const terminated = this.#scanner?.terminatorAt !== undefined
-      if (this.#record(bytes, terminated ? this.#recording?.length : undefined)) this.#call?.resume()
-    })
-  }
-
-  #look(copy: Uint8Array | undefined): void {
-    if (copy !== undefined) this.#scanner?.push(copy)
-  }
-
-  #record(bytes: Uint8Array, terminatorAt: number | undefined): boolean {
-    const recording = this.#recording
-    if (recording === undefined || this.#mode !== 'live') return false
-    if (terminatorAt !== undefined) {
-      recording.hold(terminatorAt)
-      this.#afterTerminator ??= this.#parts.engine.clock.setTimer(afterTerminatorMs, () => this.#finishAfterTerminator(), true)
-    }
-    const length = this.#head?.length
-    if (length !== undefined && recording.length + bytes.length >= length) recording.hold(recording.length)
-    const room = recording.push(bytes)
-    if (!room) this.#call?.pause()
-    return room
-  }
-
-  /** The provider has said its last word and does not hang up. */
-  #finishAfterTerminator(): void {
-    if (this.#mode !== 'live') return
-    this.#call?.abort()
-    void this.#concludeLive(false)
+    attempt.stream(this.#live.recording)
+    report.live(this.#live.recording, { status: head.status, headers: answerHeaders(head.headers) }, this.#live.scanner)
   }
 
   async #concludeLive(clean: boolean): Promise<void> {
-    const recording = this.#recording
-    if (this.#mode !== 'live' || recording === undefined) return
+    const live = this.#live
+    if (this.#mode !== 'live' || live === undefined) return
     this.#mode = 'over'
-    // A stream whose coding nobody could undo was not looked at: its clean end has to do.
-    const verdict = this.#scanner?.end(clean) ?? 'truncated'
-    if (verdict === 'complete') {
-      await recording.settle('response', undefined)
-    } else {
+    if (!(await live.finish(clean))) {
+      // Settled first and cut afterwards, so that a retry never joins a dying stream.
       await this.#endAs('indeterminate', 0, undefined)
       await this.#parts.leaving()
-      recording.cut()
+      live.recording.cut()
     }
     this.#resolve()
   }
@@ -284,7 +230,13 @@ export class Execution implements UpstreamEvents {
       const stored = replayHeaders(head.headers, route.replayHeaders)
       const encoded = encodeHead({ kind: 'response', status: head.status, headers: stored, stream: false })
       const rest = { offset: 0, bytes: body }
-      const end = { kind: 'completed', outcome: 'response', head: encoded, rest, digest: engine.digest.sha256(body) } as const
+      const end = {
+        kind: 'completed',
+        outcome: 'response',
+        head: encoded,
+        rest,
+        digest: engine.digest.sha256(body),
+      } as const
       const settled = await attempt.settle(end, { answer: { ...answer, headers: stored } } satisfies SharedAnswer)
       report.whole(answer, this.#trailers, settled)
     } else if (complete) {
@@ -322,48 +274,14 @@ export class Execution implements UpstreamEvents {
     if (this.#mode === 'over') return
     this.#mode = 'over'
     this.#call?.abort()
-    this.#recording?.cut()
+    this.#live?.recording.cut()
     this.#parts.report.refused(new IdempotencyError('superseded', 'The operation was ended by an operator.'))
     this.#resolve()
   }
 
-  /** The caller hung up: read on for the retry, or stop when nobody is left. */
-  #left(): void {
-    if (this.#mode === 'over') return
-    if (this.#parts.route.onDisconnect === 'abort') void this.#stopIfAlone()
-    else this.#watch(this.#parts.drainMs)
-  }
-
-  #watch(delayMs: number): void {
-    this.#alone = this.#parts.engine.clock.setTimer(delayMs, () => void this.#stopIfAlone(), true)
-  }
-
-  async #stopIfAlone(): Promise<void> {
-    const { route, attempt, wanted, drainMs } = this.#parts
-    const drains = route.onDisconnect === 'drain'
-    const here = (this.#recording?.readers ?? 0) > 0 || attempt.waiters > 0
-    const stays = here || (drains && (await wanted()))
-    if (this.#mode === 'over') return
-    if (stays) return this.#watch(drains ? drainMs : aloneMs)
+  /** Nobody waits any more: the call may have run, so the record ends as after any break. */
+  #stop(): void {
     this.#call?.abort()
     this.fail({ code: 'upstream_unreachable', sent: true, cause: new Error('nobody waits for the answer any more') })
   }
-}
-
-function isEventStream(headers: RawHeaders): boolean {
-  return /^\s*text\/event-stream\b/i.test(fieldValue(headers, 'content-type') ?? '')
-}
-
-function failureError(failure: UpstreamFailure, ending: EndingClass, fate: ReturnType<typeof fateOf>): IdempotencyError {
-  const what = failure.code === 'upstream_timeout' ? 'The upstream did not answer in time' : failure.sent ? 'The connection to the upstream broke' : 'The upstream could not be reached'
-  const mayHaveRun = ending !== 'not_executed'
-  const consequence = {
-    released: mayHaveRun
-      ? 'the request may have been executed, and by the policy of this route a retry executes it again'
-      : 'the request was not executed; a retry with the same key executes it',
-    unknown: 'the request may have been executed, so a retry with the same key will not run it again; an operator has to resolve the record',
-    lapse: 'the request may have been executed; the next attempt asks the provider first',
-    completed: 'the failure is recorded as the outcome',
-  }[fate]
-  return new IdempotencyError(failure.code, `${what}; ${consequence}.`, { retryable: fate !== 'unknown', mayHaveRun, cause: failure.cause })
 }

@@ -2,18 +2,16 @@
 import type { Attempt, Settled } from '../core/attempt.ts'
 import type { Begun, Engine } from '../core/engine.ts'
 import { IdempotencyError } from '../core/errors.ts'
-import { type RecordId, recordId } from '../core/key.ts'
 import type { Asked } from '../core/operation.ts'
-import type { HttpCaller, HttpRequest, Dispatch } from './caller.ts'
+import type { Dispatch, HttpCaller, HttpRequest } from './caller.ts'
 import { Execution, type ExecutionReport, type SharedAnswer } from './capture.ts'
-import { requestFingerprint, type RequestFingerprints } from './fingerprint.ts'
-import { adopt, enter, type KeylessTicket, keylessWindowMs, leave } from './keyless.ts'
-import { problem } from './problem.ts'
+import { type Identity, identify, policyFor } from './identity.ts'
+import { leave } from './keyless.ts'
 import { pump } from './pump.ts'
-import { type Codings, join, joinHere, replay, type ReplayParts, sendDecoded } from './replay.ts'
+import { internal, refuse, withRecord } from './refuse.ts'
+import { type Codings, join, joinHere, type ReplayParts, replay, sendDecoded } from './replay.ts'
 import { type AnswerStatus, type Echo, ownFields, sendWhole } from './respond.ts'
 import type { Plan, RouteOptions } from './route.ts'
-import { givenTenant, tenantOf } from './tenant.ts'
 
 type Cover = Extract<Plan, { kind: 'cover' }>
 
@@ -26,15 +24,6 @@ export interface Exchanged {
   readonly dispatch: Dispatch
   /** The principal as the application knows it; replaces the digest of the credential. */
   readonly tenant?: string
-}
-
-interface Identity {
-  readonly recordId: RecordId
-  readonly fingerprints: RequestFingerprints
-  /** Where declared retries of the same request find each other; only for `retries`. */
-  readonly keyless: KeylessTicket | undefined
-  /** Was it found without a key? */
-  readonly inferred: boolean
 }
 
 /** A follower whose attempt fails before a byte came begins again; a store that loses bodies must not keep it busy. */
@@ -77,9 +66,10 @@ export class Exchange {
     const policy = policyFor(plan, route)
     const waitSeconds = plan.waitSeconds === undefined ? undefined : Math.floor(policy.waitMs / 1000)
     const echo = { key: plan.echo, waitSeconds }
-    const identity = await this.#identify(exchanged)
+    const identity = await identify(this.#engine, this.#codings, exchanged)
     const { keyless } = identity
-    const gone = async (): Promise<boolean> => keyless === undefined || leave(this.#engine.calls, keyless, identity.recordId)
+    const gone = async (): Promise<boolean> =>
+      keyless === undefined || leave(this.#engine.calls, keyless, identity.recordId)
     const stopListening = keyless === undefined ? undefined : caller.onLeave(() => void gone())
     try {
       return await this.#ask(exchanged, identity, echo, gone)
@@ -92,7 +82,12 @@ export class Exchange {
     }
   }
 
-  async #ask(exchanged: Exchanged, identity: Identity, echo: Echo, gone: () => Promise<boolean>): Promise<'handled' | 'bypass'> {
+  async #ask(
+    exchanged: Exchanged,
+    identity: Identity,
+    echo: Echo,
+    gone: () => Promise<boolean>,
+  ): Promise<'handled' | 'bypass'> {
     const { plan, route, caller } = exchanged
     const asked: Asked = {
       recordId: identity.recordId,
@@ -122,33 +117,13 @@ export class Exchange {
     }
   }
 
-  async #identify({ plan, route, request, tenant }: Exchanged): Promise<Identity> {
-    const ready = this.#engine.ready()
-    const pepper = ready instanceof Uint8Array ? ready : await ready
-    const { digest } = this.#engine
-    const keyed = { digest, pepper }
-    const owner = tenant === undefined ? tenantOf(keyed, request, route) : givenTenant(tenant)
-    const options = { maxBodyBytes: route.maxBodyBytes, decode: this.#codings.decode, ignore: route.ignore }
-    const fingerprints = requestFingerprint(keyed, request, options)
-    const place = `${request.method} ${request.path}`
-    const named = (kind: string, key: string): RecordId => recordId(digest, pepper, { tenant: owner, scope: `${kind} ${place}`, key })
-    if (plan.key !== undefined) {
-      const split = route.mismatch === 'split' ? `split ${fingerprints.fingerprint}` : 'key'
-      return { recordId: named(split, plan.key), fingerprints, keyless: undefined, inferred: false }
-    }
-    if (plan.keyless === 'content') {
-      return { recordId: named('content', fingerprints.fingerprint), fingerprints, keyless: undefined, inferred: true }
-    }
-    const listId = digest.hmac(pepper, ['keyless', owner, place, fingerprints.fingerprint])
-    const ticket = { listId, count: plan.retryCount }
-    const found = await adopt(this.#engine.calls, ticket, route.policy.skewMs)
-    if (found !== undefined) return { recordId: found, fingerprints, keyless: ticket, inferred: true }
-    const fresh = digest.sha256(this.#engine.random.bytes(32)) as RecordId
-    await enter(this.#engine.calls, ticket, fresh)
-    return { recordId: fresh, fingerprints, keyless: ticket, inferred: false }
-  }
-
-  async #execute(exchanged: Exchanged, identity: Identity, attempt: Attempt, echo: Echo, gone: () => Promise<boolean>): Promise<void> {
+  async #execute(
+    exchanged: Exchanged,
+    identity: Identity,
+    attempt: Attempt,
+    echo: Echo,
+    gone: () => Promise<boolean>,
+  ): Promise<void> {
     const { caller, dispatch, plan, route, request } = exchanged
     if (caller.hasLeft) {
       await attempt.settle({ kind: 'released', retryAfterMs: 0, digest: 'left' }, undefined)
@@ -203,7 +178,10 @@ export class Exchange {
       },
       live: (recording, head, scanner) => {
         const coded = head.headers.some((name, index) => index % 2 === 0 && name.toLowerCase() === 'content-encoding')
-        const comments = scanner.format === 'opaque' || coded ? undefined : (delivered: number) => delivered === recording.length && scanner.atEventEnd
+        const comments =
+          scanner.format === 'opaque' || coded
+            ? undefined
+            : (delivered: number) => delivered === recording.length && scanner.atEventEnd
         const options = {
           clock: this.#engine.clock,
           start: () => caller.start(head.status, [...head.headers, ...ownFields(executed, echo)]),
@@ -219,11 +197,20 @@ export class Exchange {
   }
 
   /** Another attempt's word stands: nothing of ours was sent yet, so the caller gets what is recorded. */
-  async #superseded(exchanged: Exchanged, identity: Identity, settled: Extract<Settled, { kind: 'superseded' }>, echo: Echo): Promise<void> {
+  async #superseded(
+    exchanged: Exchanged,
+    identity: Identity,
+    settled: Extract<Settled, { kind: 'superseded' }>,
+    echo: Echo,
+  ): Promise<void> {
     const { caller, request, route } = exchanged
-    const found = settled.record?.state === 'completed' ? settled.record : await this.#engine.outcomeOf(identity.recordId, route.policy.waitMs)
+    const found =
+      settled.record?.state === 'completed'
+        ? settled.record
+        : await this.#engine.outcomeOf(identity.recordId, route.policy.waitMs)
     if (found === undefined || found.outcome === 'omitted') {
-      const sentence = 'Another attempt took this request over while it ran, and its outcome cannot be had. Try again with the same key.'
+      const sentence =
+        'Another attempt took this request over while it ran, and its outcome cannot be had. Try again with the same key.'
       return refuse(caller, new IdempotencyError('superseded', sentence, { retryable: true }), request, echo)
     }
     const parts = this.#parts(exchanged, identity, 'joined', echo)
@@ -231,7 +218,12 @@ export class Exchange {
   }
 
   /** False when it was cut before anything was sent: the request begins again. */
-  async #answer(exchanged: Exchanged, identity: Identity, begun: Exclude<Begun, { kind: 'granted' | 'bypassed' | 'left' }>, echo: Echo): Promise<boolean> {
+  async #answer(
+    exchanged: Exchanged,
+    identity: Identity,
+    begun: Exclude<Begun, { kind: 'granted' | 'bypassed' | 'left' }>,
+    echo: Echo,
+  ): Promise<boolean> {
     const { caller, request } = exchanged
     switch (begun.kind) {
       case 'recorded': {
@@ -266,28 +258,4 @@ export class Exchange {
       status: identity.inferred ? 'inferred' : status,
     }
   }
-}
-
-/** Answers with the problem document of an error; a caller who has bytes already is cut. */
-export function refuse(caller: HttpCaller, error: IdempotencyError, request: { readonly path: string }, echo: Echo): void {
-  if (caller.hasLeft) return
-  if (caller.started) return caller.cut()
-  const { status, headers, body } = problem(error, { requestPath: request.path })
-  const own = ownFields('refused', echo).slice(2)
-  caller.answer(status, [...headers, ...own], body)
-}
-
-function policyFor(plan: Cover, route: RouteOptions): RouteOptions['policy'] {
-  const { policy } = route
-  const waitMs = plan.waitSeconds === undefined ? policy.waitMs : Math.min(plan.waitSeconds * 1000, policy.waitMs)
-  const retentionMs = plan.key === undefined ? Math.min(policy.retentionMs, keylessWindowMs) : policy.retentionMs
-  return { ...policy, waitMs, retentionMs }
-}
-
-function withRecord(error: IdempotencyError, id: RecordId): IdempotencyError {
-  return new IdempotencyError(error.code, error.message, { ...error.details, retryable: error.retryable, recordId: id })
-}
-
-function internal(cause: unknown): IdempotencyError {
-  return new IdempotencyError('internal', 'Oncekey failed on this request; the log has the reason. Try again with the same key.', { cause })
 }

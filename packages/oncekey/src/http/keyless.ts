@@ -20,7 +20,13 @@ export async function adopt(calls: StoreCalls, ticket: KeylessTicket, skewMs: nu
 
 /** An execution begins that a later retry may adopt. */
 export async function enter(calls: StoreCalls, ticket: KeylessTicket, recordId: RecordId): Promise<void> {
-  await calls.keyless({ kind: 'enter', listId: ticket.listId, count: ticket.count, recordId, windowMs: keylessWindowMs })
+  await calls.keyless({
+    kind: 'enter',
+    listId: ticket.listId,
+    count: ticket.count,
+    recordId,
+    windowMs: keylessWindowMs,
+  })
 }
 
 /** The caller hung up before the answer's end was written. False if a retry has adopted the operation already. */

@@ -11,9 +11,9 @@ import { offsetAfterEvent, streamScanner } from '../providers/index.ts'
 import type { HttpCaller, HttpRequest, WholeAnswer } from './caller.ts'
 import type { DecodeBody } from './fingerprint.ts'
 import { fieldValue, type RawHeaders } from './headers.ts'
-import { pump, type Pumped, type StreamDecoder } from './pump.ts'
-import { skipTo } from './resume.ts'
+import { type Pumped, pump, type StreamDecoder } from './pump.ts'
 import { type AnswerStatus, codingToUndo, type Echo, ownFields, sendWhole, withoutCoding } from './respond.ts'
+import { skipTo } from './resume.ts'
 
 /** Content codings as the platform undoes them. */
 export interface Codings {
@@ -34,7 +34,11 @@ export interface ReplayParts {
 }
 
 /** A recorded response whose body is in hand, or is read from the store as the caller takes it. */
-export async function replay(parts: ReplayParts, record: IdempotencyRecord, body: Uint8Array | undefined): Promise<Pumped> {
+export async function replay(
+  parts: ReplayParts,
+  record: IdempotencyRecord,
+  body: Uint8Array | undefined,
+): Promise<Pumped> {
   const head = decodeHead(record.head)
   if (head.kind !== 'response') throw notHttp()
   const own = ownFields(parts.status, parts.echo, record)
@@ -44,7 +48,11 @@ export async function replay(parts: ReplayParts, record: IdempotencyRecord, body
   }
   const lastEventId = head.stream ? fieldValue(parts.request.headers, 'last-event-id') : undefined
   const from = lastEventId === undefined ? undefined : offsetAfterEvent(body, lastEventId)
-  sendDecoded(parts, { status: head.status, headers: head.headers, body: from === undefined ? body : body.subarray(from) }, own)
+  sendDecoded(
+    parts,
+    { status: head.status, headers: head.headers, body: from === undefined ? body : body.subarray(from) },
+    own,
+  )
   return 'ended'
 }
 
@@ -52,14 +60,20 @@ export async function replay(parts: ReplayParts, record: IdempotencyRecord, body
 export function join(parts: ReplayParts, record: IdempotencyRecord): Promise<Pumped> {
   const head = decodeHead(record.head)
   if (head.kind !== 'response') throw notHttp()
-  return flow(parts, follow(parts, record), head, ownFields(parts.status, parts.echo), { eager: false, length: undefined })
+  return flow(parts, follow(parts, record), head, ownFields(parts.status, parts.echo), {
+    eager: false,
+    length: undefined,
+  })
 }
 
 /** A stream that runs in this process. */
 export function joinHere(parts: ReplayParts, recording: Recording): Promise<Pumped> {
   const head = decodeHead(recording.head)
   if (head.kind !== 'response') throw notHttp()
-  return flow(parts, recording.reader(0), head, ownFields(parts.status, parts.echo), { eager: false, length: undefined })
+  return flow(parts, recording.reader(0), head, ownFields(parts.status, parts.echo), {
+    eager: false,
+    length: undefined,
+  })
 }
 
 /** A whole answer, decoded where the caller does not take its coding. */
@@ -106,10 +120,16 @@ async function flow(
     ...(decoder === undefined ? {} : { decoder }),
     ...(scanner === undefined
       ? {}
-      : { observe: (bytes) => scanner.push(bytes), mayComment: () => scanner.atEventEnd && scanner.terminatorAt === undefined }),
+      : {
+          observe: (bytes) => scanner.push(bytes),
+          mayComment: () => scanner.atEventEnd && scanner.terminatorAt === undefined,
+        }),
   })
 }
 
 function notHttp(): IdempotencyError {
-  return new IdempotencyError('outcome_not_replayable', 'This key holds a value of the library, not an HTTP response. Use another key.')
+  return new IdempotencyError(
+    'outcome_not_replayable',
+    'This key holds a value of the library, not an HTTP response. Use another key.',
+  )
 }

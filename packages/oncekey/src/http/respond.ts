@@ -32,7 +32,11 @@ export function ownFields(status: AnswerStatus, echo: Echo, record?: Idempotency
 export function sendWhole(caller: HttpCaller, answer: WholeAnswer, own: readonly string[]): void {
   const { status, headers, body } = answer
   const known = status === 204 || status === 304 || fieldValue(headers, 'content-length') !== undefined
-  caller.answer(status, known ? [...headers, ...own] : [...headers, ...own, 'Content-Length', String(body.length)], body)
+  caller.answer(
+    status,
+    known ? [...headers, ...own] : [...headers, ...own, 'Content-Length', String(body.length)],
+    body,
+  )
 }
 
 /** Does the caller take this content coding? Without `Accept-Encoding` only identity (http.md, Answers). */
@@ -42,7 +46,7 @@ export function accepts(requestHeaders: RawHeaders, coding: string): boolean {
   for (const element of wanted.split(',')) {
     const [name = '', ...parameters] = element.split(';').map((part) => part.trim())
     const refused = parameters.some((parameter) => /^q=0(?:\.0*)?$/.test(parameter))
-    if (name === coding || (name === `x-${coding}`)) return !refused
+    if (name === coding || name === `x-${coding}`) return !refused
     if (name === '*') star = !refused
   }
   return star
@@ -57,6 +61,14 @@ export function codingToUndo(requestHeaders: RawHeaders, stored: RawHeaders): st
 
 /** Fields that are no longer true of decoded bytes. */
 export function withoutCoding(headers: RawHeaders): string[] {
-  const stale = new Set(['content-encoding', 'content-length', 'content-md5', 'digest', 'content-digest', 'repr-digest', 'etag'])
+  const stale = new Set([
+    'content-encoding',
+    'content-length',
+    'content-md5',
+    'digest',
+    'content-digest',
+    'repr-digest',
+    'etag',
+  ])
   return withoutFields(headers, (name) => stale.has(name))
 }

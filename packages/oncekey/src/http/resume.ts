@@ -1,7 +1,7 @@
 /** `Last-Event-ID`: a reader that begins after the event the client saw last. */
 import type { Clock } from '../core/clock.ts'
 import type { StreamReader } from '../core/reader.ts'
-import { concat } from '../core/stream.ts'
+import { concat } from '../core/window.ts'
 import { offsetAfterEvent } from '../providers/index.ts'
 
 /** A stream that has nothing more to give for this long is taken to be at its live end. */

@@ -81,7 +81,10 @@ export function planOf(method: string, headers: RawHeaders, route: RouteOptions)
     return { ...common, key, echo, keyless: undefined }
   }
   if (route.requireKey) {
-    throw new IdempotencyError('key_missing', 'This route needs an Idempotency-Key header. Send a fresh key for each new request.')
+    throw new IdempotencyError(
+      'key_missing',
+      'This route needs an Idempotency-Key header. Send a fresh key for each new request.',
+    )
   }
   if (route.keyless === 'off' || !keylessMethods.has(method)) return { kind: 'pass', status: 'ignored' }
   if (route.keyless === 'content' && /\bno-store\b/i.test(fieldValue(headers, 'cache-control') ?? '')) {

@@ -12,5 +12,9 @@ export interface CreateOptions extends IdempotencyOptions {
 
 /** An engine over a store. Throws IdempotencyError (`config_invalid`) for options that cannot be right. */
 export function createIdempotency(options: CreateOptions): Idempotency {
-  return new Idempotency(options, { clock: options.clock ?? systemClock, random: options.random ?? systemRandom, digest: nodeDigest })
+  return new Idempotency(options, {
+    clock: options.clock ?? systemClock,
+    random: options.random ?? systemRandom,
+    digest: nodeDigest,
+  })
 }

@@ -1,9 +1,26 @@
 /** The store of one process: a Map. For tests, scripts and single-process servers that may forget at a restart. */
-import { type KeylessAnswer, type KeylessEntry, keylessStep, unexpired } from '../core/keyless.ts'
+
 import type { RecordId } from '../core/key.ts'
-import type { AttemptId, IdempotencyRecord } from '../core/record.ts'
+import { type KeylessAnswer, type KeylessEntry, keylessStep, unexpired } from '../core/keyless.ts'
+import type { AttemptId, IdempotencyRecord, RecordState } from '../core/record.ts'
 import * as reducer from '../core/reducer.ts'
-import { inlineBodyBytes, type AppendAnswer, type ReadAnswer, type ScanPage, type Store, type SweepReport } from '../core/store.ts'
+import {
+  type AppendAnswer,
+  type AppendRequest,
+  type ClaimAnswer,
+  type ClaimRequest,
+  inlineBodyBytes,
+  type KeylessRequest,
+  type ReadAnswer,
+  type RenewAnswer,
+  type RenewRequest,
+  type ResolveRequest,
+  type ScanPage,
+  type SettleAnswer,
+  type Settlement,
+  type Store,
+  type SweepReport,
+} from '../core/store.ts'
 
 interface Entry {
   readonly record: IdempotencyRecord
@@ -22,96 +39,140 @@ const readBodyBytes = 1024 * 1024
 
 /** Records in memory. Nothing survives the process. */
 export function memoryStore(options: MemoryStoreOptions = {}): Store {
-  const wallMs = options.wallMs ?? Date.now
-  const monotonicMs = options.monotonicMs ?? (() => performance.now())
-  const entries = new Map<RecordId, Entry>()
-  const lists = new Map<string, readonly KeylessEntry[]>()
-  const metas = new Map<string, Uint8Array>()
-  let fenceFloor = 0
+  return new MemoryStore(options)
+}
 
-  const time = (): reducer.StoreTime => ({ wallMs: wallMs(), leaseMs: monotonicMs(), fenceFloor })
+class MemoryStore implements Store {
+  readonly capabilities: Store['capabilities'] = {
+    name: 'memory',
+    clock: 'host',
+    durability: 'none',
+    hints: false,
+    multiProcess: false,
+    transactional: false,
+  }
+  readonly #wallMs: () => number
+  readonly #monotonicMs: () => number
+  readonly #entries = new Map<RecordId, Entry>()
+  readonly #lists = new Map<string, readonly KeylessEntry[]>()
+  readonly #metas = new Map<string, Uint8Array>()
+  #fenceFloor = 0
 
-  function step<Answer>(id: RecordId, decide: (record: IdempotencyRecord | undefined) => reducer.Reduction<Answer>): Answer {
-    const entry = entries.get(id)
-    const reduction = decide(entry?.record)
-    if (reduction.record === undefined) {
-      if (entry !== undefined) fenceFloor = Math.max(fenceFloor, entry.record.fence)
-      entries.delete(id)
-    } else if (reduction.record !== entry?.record) {
-      const kept = reduction.drop === undefined ? (entry?.pieces ?? []) : []
-      const pieces = reduction.write === undefined ? kept : [...kept, reduction.write.bytes]
-      entries.set(id, { record: reduction.record, pieces })
-    }
-    return reduction.answer
+  constructor(options: MemoryStoreOptions) {
+    this.#wallMs = options.wallMs ?? Date.now
+    this.#monotonicMs = options.monotonicMs ?? (() => performance.now())
   }
 
-  function piecesFrom(id: RecordId, attemptId: AttemptId, offset: number): Uint8Array[] {
-    const entry = entries.get(id)
+  async claim(requests: readonly ClaimRequest[]): Promise<readonly ClaimAnswer[]> {
+    const now = this.#time()
+    return requests.map((ask) => {
+      const answer = this.#step(ask.recordId, (record) => reducer.claim(record, ask, now))
+      if (answer.kind !== 'held' || answer.record.state !== 'completed') return answer
+      if (answer.record.bodyLength > inlineBodyBytes) return answer
+      return { ...answer, body: joined(this.#pieces(ask.recordId, answer.record.attemptId, 0)) }
+    })
+  }
+
+  async renew(requests: readonly RenewRequest[]): Promise<readonly RenewAnswer[]> {
+    return requests.map((ask) => this.#step(ask.recordId, (record) => reducer.renew(record, ask, this.#time())))
+  }
+
+  async settle(settlements: readonly Settlement[]): Promise<readonly SettleAnswer[]> {
+    return settlements.map((ask) => this.#step(ask.recordId, (record) => reducer.settle(record, ask, this.#time())))
+  }
+
+  async append(requests: readonly AppendRequest[]): Promise<readonly AppendAnswer[]> {
+    return requests.map((ask): AppendAnswer => {
+      const answer = this.#step(ask.recordId, (record) => reducer.append(record, ask))
+      if (answer !== 'inside') return { kind: answer }
+      const stored = joined(this.#pieces(ask.recordId, ask.attemptId, ask.offset)).subarray(0, ask.bytes.length)
+      return { kind: equal(stored, ask.bytes) ? 'already' : 'refused' }
+    })
+  }
+
+  async read(recordIds: readonly RecordId[]): Promise<readonly ReadAnswer[]> {
+    return recordIds.map((id) => readOne(this.#entries.get(id)?.record, this.#time()))
+  }
+
+  async readBody(recordId: RecordId, attemptId: AttemptId, offset: number): Promise<readonly Uint8Array[]> {
+    return this.#pieces(recordId, attemptId, offset)
+  }
+
+  async keyless(requests: readonly KeylessRequest[]): Promise<readonly KeylessAnswer[]> {
+    return requests.map((ask) => {
+      const gone = (id: RecordId): boolean => {
+        const record = this.#entries.get(id)?.record
+        return (
+          ask.kind === 'adopt' && record?.state === 'running' && reducer.leaseOver(record, ask.skewMs, this.#time())
+        )
+      }
+      const { list, answer } = keylessStep(this.#lists.get(ask.listId) ?? [], ask, this.#wallMs(), gone)
+      if (list.length === 0) this.#lists.delete(ask.listId)
+      else this.#lists.set(ask.listId, list)
+      return answer
+    })
+  }
+
+  async resolve(requests: readonly ResolveRequest[]): Promise<readonly SettleAnswer[]> {
+    return requests.map((ask) => this.#step(ask.recordId, (record) => reducer.resolve(record, ask, this.#time())))
+  }
+
+  async scan(
+    cursor: string | undefined,
+    filter: { readonly state?: RecordState; readonly limit: number },
+  ): Promise<ScanPage> {
+    const matching = [...this.#entries]
+      .filter(
+        ([id, { record }]) => (cursor === undefined || id > cursor) && (filter.state ?? record.state) === record.state,
+      )
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+    const entries = matching.slice(0, filter.limit).map(([recordId, { record }]) => ({ recordId, record }))
+    return { entries, cursor: matching.length > filter.limit ? entries.at(-1)?.recordId : undefined }
+  }
+
+  async sweep(limit: number, skewMs: number): Promise<SweepReport> {
+    for (const [id, list] of this.#lists) if (unexpired(list, this.#wallMs()).length === 0) this.#lists.delete(id)
+    const report = { abandoned: 0, expired: 0, purged: 0, released: 0, more: false }
+    let changed = 0
+    for (const [id, { record }] of this.#entries) {
+      if (changed === limit) return { ...report, more: true }
+      const answer = this.#step(id, () => reducer.sweep(record, skewMs, this.#time()))
+      if (answer === 'kept') continue
+      report[answer] += 1
+      changed += 1
+    }
+    return report
+  }
+
+  async meta(name: string, ifAbsent: Uint8Array): Promise<Uint8Array> {
+    const held = this.#metas.get(name) ?? ifAbsent
+    this.#metas.set(name, held)
+    return held
+  }
+
+  async close(): Promise<void> {}
+
+  #time(): reducer.StoreTime {
+    return { wallMs: this.#wallMs(), leaseMs: this.#monotonicMs(), fenceFloor: this.#fenceFloor }
+  }
+
+  #step<Answer>(id: RecordId, decide: (record: IdempotencyRecord | undefined) => reducer.Reduction<Answer>): Answer {
+    const entry = this.#entries.get(id)
+    const { record, answer, drop, write } = decide(entry?.record)
+    if (record === undefined) {
+      if (entry !== undefined) this.#fenceFloor = Math.max(this.#fenceFloor, entry.record.fence)
+      this.#entries.delete(id)
+    } else if (record !== entry?.record) {
+      const kept = drop === undefined ? (entry?.pieces ?? []) : []
+      this.#entries.set(id, { record, pieces: write === undefined ? kept : [...kept, write.bytes] })
+    }
+    return answer
+  }
+
+  #pieces(id: RecordId, attemptId: AttemptId, offset: number): Uint8Array[] {
+    const entry = this.#entries.get(id)
     if (entry === undefined || entry.record.attemptId !== attemptId) return []
     return skip(entry.pieces, offset)
-  }
-
-  return {
-    capabilities: { name: 'memory', clock: 'host', durability: 'none', hints: false, multiProcess: false, transactional: false },
-    claim: async (requests) => {
-      const now = time()
-      return requests.map((ask) => {
-        const answer = step(ask.recordId, (record) => reducer.claim(record, ask, now))
-        if (answer.kind !== 'held' || answer.record.state !== 'completed' || answer.record.bodyLength > inlineBodyBytes) return answer
-        return { ...answer, body: joined(piecesFrom(ask.recordId, answer.record.attemptId, 0)) }
-      })
-    },
-    renew: async (requests) => requests.map((ask) => step(ask.recordId, (record) => reducer.renew(record, ask, time()))),
-    settle: async (settlements) => settlements.map((ask) => step(ask.recordId, (record) => reducer.settle(record, ask, time()))),
-    append: async (requests) =>
-      requests.map((ask): AppendAnswer => {
-        const answer = step(ask.recordId, (record) => reducer.append(record, ask))
-        if (answer !== 'inside') return { kind: answer }
-        const stored = joined(piecesFrom(ask.recordId, ask.attemptId, ask.offset)).subarray(0, ask.bytes.length)
-        return { kind: equal(stored, ask.bytes) ? 'already' : 'refused' }
-      }),
-    read: async (ids) => ids.map((id): ReadAnswer => readOne(entries.get(id)?.record, time())),
-    readBody: async (id, attemptId, offset) => piecesFrom(id, attemptId, offset),
-    keyless: async (requests) =>
-      requests.map((ask): KeylessAnswer => {
-        const gone = (id: RecordId): boolean => {
-          const record = entries.get(id)?.record
-          return ask.kind === 'adopt' && record?.state === 'running' && reducer.leaseOver(record, ask.skewMs, time())
-        }
-        const { list, answer } = keylessStep(lists.get(ask.listId) ?? [], ask, wallMs(), gone)
-        if (list.length === 0) lists.delete(ask.listId)
-        else lists.set(ask.listId, list)
-        return answer
-      }),
-    resolve: async (requests) => requests.map((ask) => step(ask.recordId, (record) => reducer.resolve(record, ask, time()))),
-    scan: async (cursor, filter): Promise<ScanPage> => {
-      const ids = [...entries.keys()].sort().filter((id) => cursor === undefined || id > cursor)
-      const matching = ids.filter((id) => filter.state === undefined || entries.get(id)?.record.state === filter.state)
-      const page = matching.slice(0, filter.limit).flatMap((recordId) => {
-        const record = entries.get(recordId)?.record
-        return record === undefined ? [] : [{ recordId, record }]
-      })
-      return { entries: page, cursor: matching.length > filter.limit ? page.at(-1)?.recordId : undefined }
-    },
-    sweep: async (limit, skewMs): Promise<SweepReport> => {
-      for (const [id, list] of lists) if (unexpired(list, wallMs()).length === 0) lists.delete(id)
-      const report = { abandoned: 0, expired: 0, purged: 0, released: 0, more: false }
-      let changed = 0
-      for (const [id, entry] of entries) {
-        if (changed === limit) return { ...report, more: true }
-        const answer = step(id, () => reducer.sweep(entry.record, skewMs, time()))
-        if (answer === 'kept') continue
-        report[answer] += 1
-        changed += 1
-      }
-      return report
-    },
-    meta: async (name, ifAbsent) => {
-      const held = metas.get(name) ?? ifAbsent
-      metas.set(name, held)
-      return held
-    },
-    close: async () => undefined,
   }
 }
 

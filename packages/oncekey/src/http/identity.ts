@@ -1,0 +1,62 @@
+/** Whose and which operation a request is: tenant, key or keyless ticket, fingerprint, record id. */
+import type { Engine } from '../core/engine.ts'
+import { type RecordId, recordId } from '../core/key.ts'
+import type { Exchanged } from './exchange.ts'
+import { type RequestFingerprints, requestFingerprint } from './fingerprint.ts'
+import { adopt, enter, type KeylessTicket, keylessWindowMs } from './keyless.ts'
+import type { Codings } from './replay.ts'
+import type { Plan, RouteOptions } from './route.ts'
+import { givenTenant, tenantOf } from './tenant.ts'
+
+/** What a covered request is to the store. */
+export interface Identity {
+  readonly recordId: RecordId
+  readonly fingerprints: RequestFingerprints
+  /** Where declared retries of the same request find each other; only for `retries`. */
+  readonly keyless: KeylessTicket | undefined
+  /** Was it found without a key? */
+  readonly inferred: boolean
+}
+
+/**
+ * Names the operation. A declared retry without a key adopts the execution it belongs to; any other keyless request is
+ * an operation of its own. Throws IdempotencyError (`tenant_required`, `body_too_large`, `store_unavailable`).
+ */
+export async function identify(
+  engine: Engine,
+  codings: Codings,
+  { plan, route, request, tenant }: Exchanged,
+): Promise<Identity> {
+  const ready = engine.ready()
+  const pepper = ready instanceof Uint8Array ? ready : await ready
+  const { digest } = engine
+  const keyed = { digest, pepper }
+  const owner = tenant === undefined ? tenantOf(keyed, request, route) : givenTenant(tenant)
+  const options = { maxBodyBytes: route.maxBodyBytes, decode: codings.decode, ignore: route.ignore }
+  const fingerprints = requestFingerprint(keyed, request, options)
+  const place = `${request.method} ${request.path}`
+  const named = (kind: string, key: string): RecordId =>
+    recordId(digest, pepper, { tenant: owner, scope: `${kind} ${place}`, key })
+  if (plan.key !== undefined) {
+    const split = route.mismatch === 'split' ? `split ${fingerprints.fingerprint}` : 'key'
+    return { recordId: named(split, plan.key), fingerprints, keyless: undefined, inferred: false }
+  }
+  if (plan.keyless === 'content') {
+    return { recordId: named('content', fingerprints.fingerprint), fingerprints, keyless: undefined, inferred: true }
+  }
+  const listId = digest.hmac(pepper, ['keyless', owner, place, fingerprints.fingerprint])
+  const ticket = { listId, count: plan.retryCount }
+  const found = await adopt(engine.calls, ticket, route.policy.skewMs)
+  if (found !== undefined) return { recordId: found, fingerprints, keyless: ticket, inferred: true }
+  const fresh = digest.sha256(engine.random.bytes(32)) as RecordId
+  await enter(engine.calls, ticket, fresh)
+  return { recordId: fresh, fingerprints, keyless: ticket, inferred: false }
+}
+
+/** The route's policy as this request narrows it: its own wait, and a short life for what has no key. */
+export function policyFor(plan: Extract<Plan, { kind: 'cover' }>, route: RouteOptions): RouteOptions['policy'] {
+  const { policy } = route
+  const waitMs = plan.waitSeconds === undefined ? policy.waitMs : Math.min(plan.waitSeconds * 1000, policy.waitMs)
+  const retentionMs = plan.key === undefined ? Math.min(policy.retentionMs, keylessWindowMs) : policy.retentionMs
+  return { ...policy, waitMs, retentionMs }
+}
