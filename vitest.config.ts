@@ -1,5 +1,7 @@
 import { defineConfig } from 'vitest/config'
 
+const results = process.env['ONCEKEY_TEST_RESULTS']
+
 export default defineConfig({
   test: {
     include: ['packages/*/test/**/*.test.ts', 'test/**/*.test.ts'],
@@ -7,5 +9,6 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 30_000,
     maxWorkers: 2,
+    ...(results === undefined ? {} : { reporters: ['default', 'json'], outputFile: { json: results } }),
   },
 })
