@@ -51,7 +51,7 @@ export class Attempt implements HeldLease {
   readonly #live: Live
   #abort: AbortController | undefined
   #lost: LostReason | undefined
-  #onLost: ((reason: LostReason) => void)[] = []
+  #onLost: ((reason: LostReason) => void)[] | undefined
   #dispatched: Promise<void> | undefined
 
   constructor(
@@ -91,11 +91,12 @@ export class Attempt implements HeldLease {
     this.#lost = reason
     this.#home.observer?.({ kind: 'lost', recordId: this.recordId, reason })
     if (first) this.#abort?.abort(lostError(reason, this.recordId))
-    for (const listener of this.#onLost) listener(reason)
+    for (const listener of this.#onLost ?? []) listener(reason)
   }
 
   /** Hears why the attempt was lost, each reason once, also one that was there before. */
   onLost(listener: (reason: LostReason) => void): void {
+    this.#onLost ??= []
     this.#onLost.push(listener)
     if (this.#lost !== undefined) listener(this.#lost)
   }

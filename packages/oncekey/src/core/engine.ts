@@ -276,14 +276,18 @@ export class Engine {
 
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
 
-/** 16 bytes as 22 characters. */
+/** Bytes as text without padding: 16 bytes are 22 characters. */
 export function base64url(bytes: Uint8Array): string {
   let text = ''
-  for (let at = 0; at < bytes.length; at += 3) {
-    const [a = 0, b = 0, c = 0] = bytes.subarray(at, at + 3)
-    const bits = (a << 16) | (b << 8) | c
-    const characters = Math.min(4, bytes.length - at + 1)
-    for (let n = 0; n < characters; n++) text += alphabet[(bits >> (18 - 6 * n)) & 63]
+  let bits = 0
+  let held = 0
+  for (const byte of bytes) {
+    bits = (bits << 8) | byte
+    held += 8
+    while (held >= 6) {
+      held -= 6
+      text += alphabet[(bits >> held) & 63]
+    }
   }
-  return text
+  return held === 0 ? text : text + alphabet[(bits << (6 - held)) & 63]
 }

@@ -43,6 +43,8 @@ export class LeaseKeeper {
   readonly #held = new Set<HeldLease>()
   #ticking = false
   #tickAtMs = Number.POSITIVE_INFINITY
+  /** How far away the tick was when it was set; infinite when none is. */
+  #periodMs = Number.POSITIVE_INFINITY
 
   constructor(renew: (requests: readonly RenewRequest[]) => Promise<readonly RenewAnswer[]>, clock: Clock) {
     this.#renew = renew
@@ -52,6 +54,8 @@ export class LeaseKeeper {
   /** Keeps a claim alive until {@link LeaseKeeper.remove}. */
   add(lease: HeldLease): void {
     this.#held.add(lease)
+    // A tick is already due before this lease needs one: nothing to set, and no look at the clock.
+    if (lease.leaseMs / 3 >= this.#periodMs) return
     this.#schedule(lease.leaseMs / 3)
   }
 
@@ -69,12 +73,14 @@ export class LeaseKeeper {
     const atMs = this.#clock.monotonicMs() + delayMs
     if (atMs >= this.#tickAtMs) return
     this.#tickAtMs = atMs
+    this.#periodMs = delayMs
     this.#clock.setTimer(delayMs, () => void this.#tick(atMs))
   }
 
   async #tick(atMs: number): Promise<void> {
     if (atMs !== this.#tickAtMs) return
     this.#tickAtMs = Number.POSITIVE_INFINITY
+    this.#periodMs = Number.POSITIVE_INFINITY
     // A tick that is still waiting for the store schedules the next one when it ends.
     if (this.#ticking || this.#held.size === 0) return
     this.#ticking = true

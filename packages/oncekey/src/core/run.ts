@@ -193,7 +193,7 @@ export class Idempotency {
 
   #outcome(value: unknown): { kind: 'value'; head: Uint8Array; body: Uint8Array } {
     const { codec, bytes } = encodeValue(value, this.#options.codec)
-    return { kind: 'value', head: encodeHead({ kind: 'value', codec }), body: bytes }
+    return { kind: 'value', head: valueHead(codec), body: bytes }
   }
 
   /** The recorded outcome stands, not this attempt's own. */
@@ -268,6 +268,17 @@ export class Idempotency {
       follower.wake()
     })
   }
+}
+
+const heads = new Map<string, Uint8Array>()
+
+/** The head of a value is the same for all values of a codec. */
+function valueHead(codec: string): Uint8Array {
+  const known = heads.get(codec)
+  if (known !== undefined) return known
+  const head = encodeHead({ kind: 'value', codec })
+  heads.set(codec, head)
+  return head
 }
 
 function facts(asked: Asked, record: IdempotencyRecord): { recordId: string; attempt: number; fence: number } {

@@ -31,19 +31,22 @@ export class Live {
   recording: Recording | undefined
   waiters = 0
   #news: LiveNews | undefined
-  readonly #listeners = new Set<(news: LiveNews) => void>()
+  /** Most operations have no duplicate, so the set is made for the first. */
+  #listeners: Set<(news: LiveNews) => void> | undefined
 
   /** A stream has begun: those who wait for a head get it, the others go on waiting for the end. */
   stream(recording: Recording): void {
     this.recording = recording
-    for (const listener of [...this.#listeners]) listener({ kind: 'streaming', recording })
+    for (const listener of [...(this.#listeners ?? [])]) listener({ kind: 'streaming', recording })
   }
 
   /** The last news. */
   end(news: LiveNews): void {
     this.#news ??= news
-    for (const listener of [...this.#listeners]) listener(news)
-    this.#listeners.clear()
+    if (this.#listeners === undefined) return
+    const listeners = [...this.#listeners]
+    this.#listeners = undefined
+    for (const listener of listeners) listener(news)
   }
 
   /** Resolves with the next news that `wants` accepts, at the deadline, or when the caller leaves. */
@@ -61,7 +64,7 @@ export class Live {
     return new Promise((resolve) => {
       const finish = (news: LiveNews | WaitOver): void => {
         timer.cancel()
-        this.#listeners.delete(listener)
+        this.#listeners?.delete(listener)
         stopListening?.()
         resolve(news)
       }
@@ -69,6 +72,7 @@ export class Live {
         if (news.kind !== 'streaming' || wants(news)) finish(news)
       }
       const timer = clock.setTimer(deadlineMs - clock.monotonicMs(), () => finish({ kind: 'timeout' }), true)
+      this.#listeners ??= new Set()
       this.#listeners.add(listener)
       const stopListening = caller?.onLeave(() => finish({ kind: 'left' }))
     })

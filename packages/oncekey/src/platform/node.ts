@@ -42,12 +42,52 @@ export const nodeDigest: Digest = {
     return { update: (bytes) => void running.update(bytes), digest: () => running.digest('base64url') }
   },
   hmac(key, parts) {
-    const running = createHmac('sha256', key)
-    for (const part of parts) {
-      const length = typeof part === 'string' ? Buffer.byteLength(part) : part.length
-      running.update(`${length}:`)
-      running.update(part)
-    }
-    return running.digest('base64url')
+    let length = 64
+    for (const part of parts) length += 12 + (typeof part === 'string' ? part.length * 3 : part.length)
+    return length <= scratch.length ? shortHmac(key, parts) : longHmac(key, parts)
   },
+}
+
+const scratch = Buffer.allocUnsafe(16 * 1024)
+const outer = Buffer.alloc(64 + 32)
+let padded: { readonly key: Uint8Array; readonly inner: Buffer; readonly outer: Buffer } | undefined
+
+/**
+ * HMAC (RFC 2104) by two one-shot hashes in a buffer that is there already: 0.6 µs for 100 bytes where `createHmac`
+ * takes 1.3 µs, and every operation needs three of them.
+ */
+function shortHmac(key: Uint8Array, parts: readonly (string | Uint8Array)[]): string {
+  const pads = padsOf(key)
+  pads.inner.copy(scratch)
+  let at = 64
+  for (const part of parts) {
+    const bytes = typeof part === 'string' ? Buffer.byteLength(part) : part.length
+    at += scratch.write(`${bytes}:`, at, 'latin1')
+    if (typeof part === 'string') at += scratch.write(part, at, 'utf8')
+    else {
+      scratch.set(part, at)
+      at += part.length
+    }
+  }
+  pads.outer.copy(outer)
+  outer.set(hash('sha256', scratch.subarray(0, at), 'buffer'), 64)
+  return hash('sha256', outer, 'base64url')
+}
+
+/** The key's two pads, kept for the key used last: a process has one pepper. */
+function padsOf(key: Uint8Array): { readonly inner: Buffer; readonly outer: Buffer } {
+  if (padded?.key === key) return padded
+  const block = Buffer.alloc(64)
+  block.set(key.length > 64 ? hash('sha256', key, 'buffer') : key)
+  padded = { key, inner: Buffer.from(block.map((byte) => byte ^ 0x36)), outer: Buffer.from(block.map((byte) => byte ^ 0x5c)) }
+  return padded
+}
+
+function longHmac(key: Uint8Array, parts: readonly (string | Uint8Array)[]): string {
+  const running = createHmac('sha256', key)
+  for (const part of parts) {
+    running.update(`${typeof part === 'string' ? Buffer.byteLength(part) : part.length}:`)
+    running.update(part)
+  }
+  return running.digest('base64url')
 }
