@@ -111,7 +111,10 @@ export class Gateway {
   async #answer(request: IncomingMessage, response: ServerResponse, caller: NodeCaller): Promise<void> {
     checkFraming(request)
     const routed = this.#route(request)
-    const plan = planOf(request.method ?? '', request.rawHeaders, routed.route)
+    const plan = planOf(
+      { method: request.method ?? '', headers: request.rawHeaders, query: routed.place.query },
+      routed.route,
+    )
     if (this.#stopping) {
       response.setHeader('Connection', 'close')
       throw new IdempotencyError(

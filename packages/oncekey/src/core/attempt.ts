@@ -71,7 +71,7 @@ export class Attempt implements HeldLease {
     this.leaseMs = policy.leaseMs
     this.skewMs = policy.skewMs
     this.deadlineMs = deadlineOf(sentMs, policy.leaseMs, policy.skewMs)
-    live.granted = record
+    live.grant(record)
     home.keeper.add(this)
   }
 
@@ -91,6 +91,9 @@ export class Attempt implements HeldLease {
     this.#lost = reason
     this.#home.observer?.({ kind: 'lost', recordId: this.recordId, reason })
     if (first) this.#abort?.abort(lostError(reason, this.recordId))
+    // Duplicates must not wait for an attempt whose word no longer counts.
+    if (reason === 'superseded' || reason === 'cancelled')
+      this.#home.lives.close(this.recordId, this.#live, { kind: 'again' })
     for (const listener of this.#onLost ?? []) listener(reason)
   }
 
@@ -148,11 +151,12 @@ export class Attempt implements HeldLease {
    */
   async settle(end: End, shared: unknown): Promise<Settled> {
     const settlement = { recordId: this.recordId, attemptId: this.attemptId, ...end } as Settlement
+    const { clock } = this.#home
+    const heldUntilMs = clock.monotonicMs() + limits.storeBudgetMs
     const direct = await this.#home.calls.settle(settlement).catch(() => undefined)
     if (direct !== undefined) return this.#ended(direct, end.kind, shared)
-    const { clock } = this.#home
-    const persisted = this.#persist(settlement, Math.max(this.deadlineMs, clock.monotonicMs() + limits.storeBudgetMs))
-    const first = await Promise.race([persisted, sleep(clock, limits.storeBudgetMs)])
+    const persisted = this.#persist(settlement, Math.max(this.deadlineMs, heldUntilMs))
+    const first = await Promise.race([persisted, sleep(clock, heldUntilMs - clock.monotonicMs())])
     if (first !== undefined) return this.#ended(first, end.kind, shared)
     void persisted
       .then((answer) => answer !== undefined && this.#note(answer, end.kind))

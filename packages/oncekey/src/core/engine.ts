@@ -177,12 +177,16 @@ export class Engine {
   /** Somebody in this process owns the record or is asking for it: wait for news. */
   async #attend(live: Live, asked: Asked, deadlineMs: number): Promise<Begun | undefined> {
     if (live.granted !== undefined) judge.sameRequest(live.granted, asked)
-    const wants = (news: LiveNews): boolean => news.kind !== 'streaming' || asked.joinStreams
+    const wants = (news: LiveNews): boolean => {
+      if (news.kind === 'granted') return !judge.matches(news.record, asked)
+      return news.kind !== 'streaming' || asked.joinStreams
+    }
     const news = await this.#lives.admit(live, () => live.next(wants, deadlineMs, this.clock, asked.caller))
     // The claim may have been granted while we waited, to a request that is not ours.
     if (live.granted !== undefined) judge.sameRequest(live.granted, asked)
     switch (news.kind) {
       case 'again':
+      case 'granted':
         return undefined
       case 'failed':
         if (asked.policy.failOpen) return { kind: 'bypassed' }

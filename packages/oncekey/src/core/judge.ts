@@ -13,10 +13,15 @@ type Held = Extract<ClaimAnswer, { kind: 'held' }>
 /** Longest hint a client takes seriously, and the shortest that is worth a request. */
 const retryHintMs = { least: 1_000, most: 60_000 }
 
+/** Is this the request that the record was made for? */
+function matches(record: IdempotencyRecord, asked: Asked): boolean {
+  if (record.fingerprint === asked.fingerprint) return true
+  return asked.rawFingerprint !== '' && record.rawFingerprint === asked.rawFingerprint
+}
+
 /** Refuses a request that is not the one the record was made for (I7). */
 function sameRequest(record: IdempotencyRecord, asked: Asked): void {
-  if (record.fingerprint === asked.fingerprint) return
-  if (asked.rawFingerprint !== '' && record.rawFingerprint === asked.rawFingerprint) return
+  if (matches(record, asked)) return
   const sentence =
     'This idempotency key was used for another request. Use a new key for a new request; the original still replays.'
   throw new IdempotencyError('fingerprint_mismatch', sentence, { recordId: asked.recordId })
@@ -82,9 +87,10 @@ function notReplayable(recordId: RecordId): IdempotencyError {
 
 /** The judgements, by name. */
 export const judge: {
+  readonly matches: typeof matches
   readonly sameRequest: typeof sameRequest
   readonly isFinal: typeof isFinal
   readonly answer: typeof answer
   readonly inProgress: typeof inProgress
   readonly notReplayable: typeof notReplayable
-} = { sameRequest, isFinal, answer, inProgress, notReplayable }
+} = { matches, sameRequest, isFinal, answer, inProgress, notReplayable }

@@ -1,6 +1,6 @@
 /** One shared promise per record in a process: duplicates wait on the live operation and never touch the store. */
 
-import type { Clock } from './clock.ts'
+import type { Clock, Timer } from './clock.ts'
 import { IdempotencyError } from './errors.ts'
 import type { RecordId } from './key.ts'
 import type { Caller } from './operation.ts'
@@ -17,6 +17,8 @@ export type LiveNews =
   | { readonly kind: 'ended'; readonly as: 'completed' | 'released'; readonly shared: unknown }
   /** The owner in this process has a stream that can be joined. */
   | { readonly kind: 'streaming'; readonly recording: Recording }
+  /** Whose request this process has begun to execute. */
+  | { readonly kind: 'granted'; readonly record: IdempotencyRecord }
   | { readonly kind: 'failed'; readonly error: unknown }
   /** Nobody leads any more: claim again. */
   | { readonly kind: 'again' }
@@ -26,13 +28,23 @@ export type WaitOver = { readonly kind: 'timeout' } | { readonly kind: 'left' }
 
 /** An operation that this process owns or is asking the store about. */
 export class Live {
-  /** The record as the store granted it; undefined while the claim is under way or another process owns it. */
-  granted: IdempotencyRecord | undefined
+  #granted: IdempotencyRecord | undefined
   recording: Recording | undefined
   waiters = 0
   #news: LiveNews | undefined
   /** Most operations have no duplicate, so the set is made for the first. */
   #listeners: Set<(news: LiveNews) => void> | undefined
+
+  /** The record as the store granted it; undefined while the claim is under way or another process owns it. */
+  get granted(): IdempotencyRecord | undefined {
+    return this.#granted
+  }
+
+  /** This process owns the record now: those who wait with another request have nothing to wait for. */
+  grant(record: IdempotencyRecord): void {
+    this.#granted = record
+    for (const listener of [...(this.#listeners ?? [])]) listener({ kind: 'granted', record })
+  }
 
   /** A stream has begun: those who wait for a head get it, the others go on waiting for the end. */
   stream(recording: Recording): void {
@@ -40,7 +52,7 @@ export class Live {
     for (const listener of [...(this.#listeners ?? [])]) listener({ kind: 'streaming', recording })
   }
 
-  /** The last news. */
+  /** The last news: everybody hears it. */
   end(news: LiveNews): void {
     this.#news ??= news
     if (this.#listeners === undefined) return
@@ -62,19 +74,22 @@ export class Live {
       if (wants(news)) return Promise.resolve(news)
     }
     return new Promise((resolve) => {
+      // A caller who has left already is told at once, before there is anything to take back.
+      let timer: Timer | undefined
+      let stopListening: (() => void) | undefined
       const finish = (news: LiveNews | WaitOver): void => {
-        timer.cancel()
+        timer?.cancel()
         this.#listeners?.delete(listener)
         stopListening?.()
         resolve(news)
       }
       const listener = (news: LiveNews): void => {
-        if (news.kind !== 'streaming' || wants(news)) finish(news)
+        if (wants(news)) finish(news)
       }
-      const timer = clock.setTimer(deadlineMs - clock.monotonicMs(), () => finish({ kind: 'timeout' }), true)
+      timer = clock.setTimer(deadlineMs - clock.monotonicMs(), () => finish({ kind: 'timeout' }), true)
       this.#listeners ??= new Set()
       this.#listeners.add(listener)
-      const stopListening = caller?.onLeave(() => finish({ kind: 'left' }))
+      stopListening = caller?.onLeave(() => finish({ kind: 'left' }))
     })
   }
 }

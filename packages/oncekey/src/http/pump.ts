@@ -35,89 +35,116 @@ const comment = new TextEncoder().encode(': keep-alive\n\n')
 
 /** Runs until the reader has ended or was cut, or the caller left. */
 export function pump(reader: StreamReader, caller: HttpCaller, options: PumpOptions): Promise<Pumped> {
-  return new Promise((resolve) => {
-    let blocked = false
-    let decoding = false
-    let advancing = false
-    let finished = false
-    let idle: Timer | undefined
-    let stalled: Timer | undefined
-    const finish = (how: Pumped): void => {
-      finished = true
-      idle?.cancel()
-      stalled?.cancel()
-      stopListening()
-      caller.onDrain = undefined
-      reader.close()
-      resolve(how)
+  return new Promise((resolve) => new Pump(reader, caller, options, resolve).run())
+}
+
+class Pump {
+  readonly #reader: StreamReader
+  readonly #caller: HttpCaller
+  readonly #options: PumpOptions
+  readonly #resolve: (how: Pumped) => void
+  #blocked = false
+  #decoding = false
+  #advancing = false
+  #finished = false
+  #idle: Timer | undefined
+  #stalled: Timer | undefined
+  #stopListening: (() => void) | undefined
+
+  constructor(reader: StreamReader, caller: HttpCaller, options: PumpOptions, resolve: (how: Pumped) => void) {
+    this.#reader = reader
+    this.#caller = caller
+    this.#options = options
+    this.#resolve = resolve
+  }
+
+  run(): void {
+    this.#stopListening = this.#caller.onLeave(() => this.#finish('left'))
+    if (this.#finished) return
+    this.#caller.onDrain = () => {
+      this.#blocked = false
+      this.#stalled?.cancel()
+      this.#stalled = undefined
+      this.#advance()
     }
-    const start = (): void => {
-      if (!caller.started) options.start()
+    this.#reader.wake = () => this.#advance()
+    if (this.#options.eager) this.#start()
+    this.#advance()
+  }
+
+  #advance(): void {
+    // Reading may let the upstream go on, which may push and wake us before what was read is written.
+    if (this.#advancing || this.#finished) return
+    this.#advancing = true
+    this.#take()
+    this.#advancing = false
+    if (this.#finished) return
+    if (this.#reader.state === 'cut') return this.#cut()
+    if (this.#blocked || this.#decoding) return
+    if (this.#reader.state !== 'ended') return this.#rest()
+    this.#start()
+    this.#caller.end(this.#options.trailers?.())
+    this.#finish('ended')
+  }
+
+  #take(): void {
+    while (!this.#blocked && !this.#decoding && !this.#finished) {
+      const bytes = this.#reader.read()
+      if (bytes === undefined) return
+      this.#idle?.cancel()
+      this.#idle = undefined
+      this.#options.observe?.(bytes)
+      if (this.#options.decoder === undefined) this.#write(bytes)
+      else this.#decode(this.#options.decoder, bytes)
     }
-    const cut = (): void => {
-      if (!caller.started) return finish('unstarted')
-      caller.cut()
-      finish('cut')
-    }
-    const write = (bytes: Uint8Array): void => {
-      start()
-      blocked = bytes.length > 0 && !caller.write(bytes)
-      if (blocked) {
-        stalled ??= options.clock.setTimer(stalledMs, cut, true)
-      }
-    }
-    const rest = (): void => {
-      if (options.mayComment === undefined || idle !== undefined) return
-      idle = options.clock.setTimer(commentEveryMs, () => {
-        idle = undefined
-        if (!blocked && !decoding && options.mayComment?.(reader.offset)) write(comment)
-        rest()
-      })
-    }
-    const take = (): void => {
-      while (!blocked && !decoding && !finished) {
-        const bytes = reader.read()
-        if (bytes === undefined) break
-        idle?.cancel()
-        idle = undefined
-        options.observe?.(bytes)
-        if (options.decoder === undefined) write(bytes)
-        else decode(options.decoder, bytes)
-      }
-    }
-    const advance = (): void => {
-      // Reading may let the upstream go on, which may push and wake us before what was read is written.
-      if (advancing || finished) return
-      advancing = true
-      take()
-      advancing = false
-      if (finished) return
-      if (reader.state === 'cut') return cut()
-      if (blocked || decoding) return
-      if (reader.state !== 'ended') return rest()
-      start()
-      caller.end(options.trailers?.())
-      finish('ended')
-    }
-    const decode = (decoder: StreamDecoder, bytes: Uint8Array): void => {
-      decoding = true
-      decoder.write(bytes, (decoded) => {
-        decoding = false
-        if (finished) return
-        if (decoded === undefined) return cut()
-        write(decoded)
-        advance()
-      })
-    }
-    const stopListening = caller.onLeave(() => finish('left'))
-    caller.onDrain = () => {
-      blocked = false
-      stalled?.cancel()
-      stalled = undefined
-      advance()
-    }
-    reader.wake = advance
-    if (options.eager) start()
-    advance()
-  })
+  }
+
+  #decode(decoder: StreamDecoder, bytes: Uint8Array): void {
+    this.#decoding = true
+    decoder.write(bytes, (decoded) => {
+      this.#decoding = false
+      if (this.#finished) return
+      if (decoded === undefined) return this.#cut()
+      this.#write(decoded)
+      this.#advance()
+    })
+  }
+
+  #start(): void {
+    if (!this.#caller.started) this.#options.start()
+  }
+
+  #write(bytes: Uint8Array): void {
+    this.#start()
+    this.#blocked = bytes.length > 0 && !this.#caller.write(bytes)
+    if (this.#blocked) this.#stalled ??= this.#options.clock.setTimer(stalledMs, () => this.#cut(), true)
+  }
+
+  /** Nothing to deliver for now: a silent stream gets a comment now and then, where one harms nobody. */
+  #rest(): void {
+    const { clock, mayComment } = this.#options
+    if (mayComment === undefined || this.#idle !== undefined) return
+    this.#idle = clock.setTimer(commentEveryMs, () => {
+      this.#idle = undefined
+      if (!this.#blocked && !this.#decoding && mayComment(this.#reader.offset)) this.#write(comment)
+      this.#rest()
+    })
+  }
+
+  #cut(): void {
+    if (!this.#caller.started) return this.#finish('unstarted')
+    this.#caller.cut()
+    this.#finish('cut')
+  }
+
+  #finish(how: Pumped): void {
+    if (this.#finished) return
+    this.#finished = true
+    this.#idle?.cancel()
+    this.#stalled?.cancel()
+    this.#stopListening?.()
+    this.#caller.onDrain = undefined
+    this.#reader.close()
+    this.#resolve(how)
+  }
 }

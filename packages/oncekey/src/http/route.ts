@@ -4,7 +4,7 @@ import { parseKeyFields } from '../core/key.ts'
 import type { Classify } from '../core/outcome.ts'
 import type { Policy } from '../core/policy.ts'
 import { fieldNames, fieldValue, fieldValues, parseWait, type RawHeaders } from './headers.ts'
-import type { TenantOptions } from './tenant.ts'
+import { hasTenant, type TenantOptions, type TenantRequest } from './tenant.ts'
 
 /** Options of a route; durations in ms, sizes in bytes. */
 export interface RouteOptions extends TenantOptions {
@@ -67,8 +67,16 @@ const safeMethods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRA
 /** Keyless modes are for what is not idempotent by its method. */
 const keylessMethods: ReadonlySet<string> = new Set(['POST', 'PATCH'])
 
+/** A request's head. */
+export interface PlannedRequest extends TenantRequest {
+  readonly method: string
+  /** The principal, where the application has told it. */
+  readonly tenant?: string
+}
+
 /** Judges a request's head. Throws IdempotencyError for a key that cannot be read, before anything else is done. */
-export function planOf(method: string, headers: RawHeaders, route: RouteOptions): Plan {
+export function planOf(request: PlannedRequest, route: RouteOptions): Plan {
+  const { method, headers } = request
   if (safeMethods.has(method)) return { kind: 'pass', status: 'ignored' }
   if (!route.covered || !route.methods.includes(method)) return { kind: 'pass', status: 'bypassed' }
   const names = [fieldNames.key, ...route.keyAliases]
@@ -87,6 +95,8 @@ export function planOf(method: string, headers: RawHeaders, route: RouteOptions)
     )
   }
   if (route.keyless === 'off' || !keylessMethods.has(method)) return { kind: 'pass', status: 'ignored' }
+  // Nobody can tell whose retry it would be.
+  if (request.tenant === undefined && !hasTenant(request, route)) return { kind: 'pass', status: 'ignored' }
   if (route.keyless === 'content' && /\bno-store\b/i.test(fieldValue(headers, 'cache-control') ?? '')) {
     return { kind: 'pass', status: 'bypassed' }
   }

@@ -50,6 +50,15 @@ export function tenantOf(keyed: Keyed, request: TenantRequest, options: TenantOp
   )
 }
 
+/** Can anybody tell whose request this is? A missing tenant header is no "no": it is a mistake that has to be told. */
+export function hasTenant(request: TenantRequest, options: TenantOptions): boolean {
+  return (
+    options.tenantHeader !== undefined ||
+    options.dangerouslyAllowAnonymous === true ||
+    credentialParts(request).length > 0
+  )
+}
+
 /** The tenant an application or a trusted proxy names. Throws `tenant_required` when the name is empty or no string. */
 export function givenTenant(name: unknown): string {
   if (typeof name === 'string' && name !== '') return `given:${name}`
