@@ -1,4 +1,3 @@
-/** TEMPORARY */
-export async function startSandbox(): Promise<{ url: string }> {
-  return { url: 'http://127.0.0.1:1' }
-}
+/** Front door of the sandbox: a provider that bills and misbehaves, for the demo, `--upstream sandbox:` and tests. */
+export type { SandboxCall } from './ledger.ts'
+export { type Sandbox, type SandboxOptions, startSandbox } from './server.ts'

@@ -1,0 +1,45 @@
+/** Google's answers: `generateContent`, and `streamGenerateContent` as events or as one JSON array. */
+import { type Answer, type Asked, deltas, errorValue, type StreamPart, wholeText } from './answer.ts'
+import { ok } from './openai.ts'
+
+/** `POST …/models/X:generateContent`. */
+export function generateContent(asked: Asked, model: string): Answer {
+  return ok(part(asked, model, wholeText(asked), 'STOP'))
+}
+
+/** `POST …/models/X:streamGenerateContent`. There is no terminator of its own: the last part has the `finishReason`. */
+export function streamGenerateContent(asked: Asked, model: string): Answer {
+  const streamed = (text: string, finish?: string): StreamPart => ({
+    data: JSON.stringify(part(asked, model, text, finish)),
+  })
+  function* parts(): Generator<StreamPart> {
+    for (const text of deltas(asked)) yield streamed(text)
+  }
+  const events = new URLSearchParams(asked.request.path.split('?', 2)[1]).get('alt') === 'sse'
+  const broke = errorValue('gemini', 503, `The pretend provider broke in call ${asked.n}.`, asked.id)
+  return {
+    kind: 'stream',
+    framing: events ? 'events' : 'array',
+    // The real one ends its lines so.
+    crlf: true,
+    parts,
+    terminator: streamed(' End.', 'STOP'),
+    error: { data: JSON.stringify(broke) },
+  }
+}
+
+function part(asked: Asked, model: string, text: string, finish: string | undefined): object {
+  const { input, output } = asked.tokens
+  return {
+    candidates: [
+      {
+        content: { parts: [{ text }], role: 'model' },
+        ...(finish === undefined ? {} : { finishReason: finish }),
+        index: 0,
+      },
+    ],
+    usageMetadata: { promptTokenCount: input, candidatesTokenCount: output, totalTokenCount: input + output },
+    modelVersion: model,
+    responseId: asked.id,
+  }
+}
