@@ -1,6 +1,13 @@
 /** Passes an uncovered request through: both bodies as streams, back-pressure both ways, nothing recorded. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { answerHeaders, fieldNames, IdempotencyError, type RawHeaders, type UpstreamFailure } from 'oncekey/http'
+import {
+  answerHeaders,
+  fieldNames,
+  fieldValue,
+  IdempotencyError,
+  type RawHeaders,
+  type UpstreamFailure,
+} from 'oncekey/http'
 import type { Upstream } from './upstream.ts'
 
 /** One request on its way through. */
@@ -19,18 +26,22 @@ export interface Passing {
 export function passThrough(passing: Passing): Promise<void> {
   const { upstream, target, headers, request, response, status } = passing
   return new Promise((resolve, reject) => {
+    let begun = false
     const call = upstream.call(
       { method: request.method ?? 'GET', target, headers, body: passing.body ?? (hasBody(request) ? request : null) },
       {
         head(code: number, raw: RawHeaders) {
           response.writeHead(code, [...answerHeaders(raw), fieldNames.status, status])
-          // The head of a silent stream must not wait for its first byte.
-          if (request.method !== 'HEAD' && code !== 204 && code !== 304) response.flushHeaders()
+          // The head of a silent stream must not wait for its first byte; one that is there already takes it along.
+          if (fieldValue(raw, 'content-length') === undefined)
+            setImmediate(() => begun || response.destroyed || response.flushHeaders())
         },
         data(bytes: Uint8Array) {
+          begun = true
           if (!response.write(bytes)) call.pause()
         },
         end(trailers: RawHeaders) {
+          begun = true
           if (trailers.length > 0) response.addTrailers(pairs(trailers))
           response.end(resolve)
         },

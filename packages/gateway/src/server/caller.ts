@@ -2,6 +2,9 @@
 import type { ServerResponse } from 'node:http'
 import { fieldNames, type HttpCaller, type RawHeaders } from 'oncekey/http'
 
+/** Above this a copy costs more than a second part of a write. */
+const oneWriteBytes = 64 * 1024
+
 /** One caller of the gateway. */
 export class NodeCaller implements HttpCaller {
   onDrain: (() => void) | undefined
@@ -11,6 +14,7 @@ export class NodeCaller implements HttpCaller {
   readonly #leaving = new Set<() => void>()
   #left = false
   #draining = false
+  #written = false
 
   constructor(response: ServerResponse) {
     this.#response = response
@@ -40,14 +44,16 @@ export class NodeCaller implements HttpCaller {
   answer(status: number, headers: RawHeaders, body: Uint8Array): void {
     if (this.#response.destroyed) return
     this.#head(status, headers)
-    this.#response.end(body)
+    // As latin1 text a small body leaves in one piece with the head: one system call, not a gathered write of two parts.
+    if (body.length > oneWriteBytes || this.#response.req.method === 'HEAD') this.#response.end(body)
+    else this.#response.end(Buffer.from(body.buffer, body.byteOffset, body.length).toString('latin1'), 'latin1')
   }
 
   start(status: number, headers: RawHeaders): void {
     if (this.#response.destroyed) return
     this.#head(status, headers)
-    // The head of a silent stream must not wait for its first byte.
-    this.#response.flushHeaders()
+    // The head of a silent stream must not wait for its first byte; one that is there already takes it along.
+    setImmediate(() => this.#written || this.#response.destroyed || this.#response.flushHeaders())
   }
 
   #head(status: number, headers: RawHeaders): void {
@@ -57,6 +63,7 @@ export class NodeCaller implements HttpCaller {
 
   write(bytes: Uint8Array): boolean {
     if (this.#response.destroyed) return true
+    this.#written = true
     const room = this.#response.write(bytes)
     if (!room && !this.#draining) {
       this.#draining = true
@@ -67,6 +74,7 @@ export class NodeCaller implements HttpCaller {
 
   end(trailers?: RawHeaders): void {
     if (this.#response.destroyed) return
+    this.#written = true
     for (let at = 0; trailers !== undefined && at + 1 < trailers.length; at += 2) {
       this.#response.addTrailers([[trailers[at] as string, trailers[at + 1] as string]])
     }

@@ -42,6 +42,9 @@ interface Routed {
   readonly route: RouteOptions
 }
 
+/** Passed bodies up to this are read before they go on. */
+const onePieceBytes = 64 * 1024
+
 /** A gateway that listens once `listen` has resolved. */
 export class Gateway {
   readonly server: Server
@@ -60,6 +63,8 @@ export class Gateway {
       requestTimeout: 0,
       headersTimeout: 60_000,
     })
+    // Node would drop every field after the 1,000th without a word, the key among them; their size is bounded above.
+    this.server.maxHeadersCount = 0
     this.server.on('request', (request, response) => void this.#serve(request, response))
     this.server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head))
     this.server.on('clientError', (error, socket) => answerMalformed(error, socket))
@@ -153,15 +158,23 @@ export class Gateway {
     if (done === 'bypass') await this.#pass(routed, request, response, body, 'bypassed')
   }
 
-  #pass(
+  async #pass(
     routed: Routed,
     request: IncomingMessage,
     response: ServerResponse,
     body: Buffer | null,
     status: 'ignored' | 'bypassed',
   ): Promise<void> {
-    const headers = headersFor(request, routed.route, body === null)
-    return passThrough({ upstream: routed.upstream, target: routed.target, headers, request, response, body, status })
+    const { upstream, target, route } = routed
+    // A small body goes on in one piece: one write less, and a connect failure can be tried again.
+    const length = Number(request.headers['content-length'] ?? 0)
+    const small = body === null && length > 0 && length <= onePieceBytes
+    const read = small ? await this.#budget.read(request, onePieceBytes) : undefined
+    if (small && read === undefined) return
+    const whole = read?.body ?? body
+    const headers = headersFor(request, route, whole === null)
+    const passed = passThrough({ upstream, target, headers, request, response, body: whole, status })
+    return read === undefined ? passed : passed.finally(read.release)
   }
 
   #route(request: IncomingMessage): Routed {

@@ -50,22 +50,20 @@ export class Exchange {
    * store is away and the route fails open: then the adapter passes the request through.
    */
   async handle(exchanged: Exchanged): Promise<'handled' | 'bypass'> {
-    const { caller, plan, request } = exchanged
+    const { caller, request } = exchanged
+    const echo = echoOf(exchanged)
     try {
-      return await this.#handle(exchanged)
+      return await this.#handle(exchanged, echo)
     } catch (error) {
       if (!(error instanceof IdempotencyError)) this.#failed(error)
       const refusal = error instanceof IdempotencyError ? error : internal(error)
-      refuse(caller, refusal, request, { key: plan.echo, waitSeconds: undefined })
+      refuse(caller, refusal, request, echo)
       return 'handled'
     }
   }
 
-  async #handle(exchanged: Exchanged): Promise<'handled' | 'bypass'> {
-    const { plan, route, caller } = exchanged
-    const policy = policyFor(plan, route)
-    const waitSeconds = plan.waitSeconds === undefined ? undefined : Math.floor(policy.waitMs / 1000)
-    const echo = { key: plan.echo, waitSeconds }
+  async #handle(exchanged: Exchanged, echo: Echo): Promise<'handled' | 'bypass'> {
+    const { caller } = exchanged
     const identity = await identify(this.#engine, this.#codings, exchanged)
     const { keyless } = identity
     const gone = async (): Promise<boolean> =>
@@ -258,4 +256,10 @@ export class Exchange {
       status: identity.inferred ? 'inferred' : status,
     }
   }
+}
+
+/** What every answer to a request repeats of it: its key, and the wait it asked for as far as the route allows it. */
+function echoOf({ plan, route }: Exchanged): Echo {
+  const waitSeconds = plan.waitSeconds === undefined ? undefined : Math.floor(policyFor(plan, route).waitMs / 1000)
+  return { key: plan.echo, waitSeconds }
 }

@@ -47,6 +47,7 @@ class Pump {
   #decoding = false
   #advancing = false
   #finished = false
+  #restedMs = 0
   #idle: Timer | undefined
   #stalled: Timer | undefined
   #stopListening: (() => void) | undefined
@@ -91,8 +92,6 @@ class Pump {
     while (!this.#blocked && !this.#decoding && !this.#finished) {
       const bytes = this.#reader.read()
       if (bytes === undefined) return
-      this.#idle?.cancel()
-      this.#idle = undefined
       this.#options.observe?.(bytes)
       if (this.#options.decoder === undefined) this.#write(bytes)
       else this.#decode(this.#options.decoder, bytes)
@@ -123,12 +122,22 @@ class Pump {
   /** Nothing to deliver for now: a silent stream gets a comment now and then, where one harms nobody. */
   #rest(): void {
     const { clock, mayComment } = this.#options
-    if (mayComment === undefined || this.#idle !== undefined) return
-    this.#idle = clock.setTimer(commentEveryMs, () => {
-      this.#idle = undefined
-      if (!this.#blocked && !this.#decoding && mayComment(this.#reader.offset)) this.#write(comment)
-      this.#rest()
-    })
+    if (mayComment === undefined) return
+    this.#restedMs = clock.monotonicMs()
+    this.#idle ??= clock.setTimer(commentEveryMs, () => this.#comment(mayComment))
+  }
+
+  // One timer for a whole stream: set and taken back an event it would cost more than the event's own write.
+  #comment(mayComment: (delivered: number) => boolean): void {
+    this.#idle = undefined
+    const { clock } = this.#options
+    const leftMs = this.#restedMs + commentEveryMs - clock.monotonicMs()
+    if (leftMs > 0) {
+      this.#idle = clock.setTimer(leftMs, () => this.#comment(mayComment))
+      return
+    }
+    if (!this.#blocked && !this.#decoding && mayComment(this.#reader.offset)) this.#write(comment)
+    this.#rest()
   }
 
   #cut(): void {
