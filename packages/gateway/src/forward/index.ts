@@ -1,4 +1,5 @@
 /** Forwarding: upstreams, their pools, and what of a request goes on. */
+export { cutOff } from './cut.ts'
 export { upstreamHeaders } from './headers.ts'
 export { passThrough } from './pass.ts'
 export { upgrade } from './upgrade.ts'

@@ -8,6 +8,7 @@ import {
   type RawHeaders,
   type UpstreamFailure,
 } from 'oncekey/http'
+import { cutOff } from './cut.ts'
 import type { Upstream } from './upstream.ts'
 
 /** One request on its way through. */
@@ -47,7 +48,7 @@ export function passThrough(passing: Passing): Promise<void> {
         },
         fail(failure: UpstreamFailure) {
           if (!response.headersSent) return reject(failed(failure))
-          response.destroy()
+          cutOff(response)
           resolve()
         },
       },

@@ -37,6 +37,8 @@ export class Upstream {
       // undici's own limits of 300 s would cut long generations.
       headersTimeout: options.timeoutMs,
       bodyTimeout: options.timeoutMs,
+      // undici's own limit of 16 KiB would make a 502 of an answer that was paid for.
+      maxHeaderSize: 64 * 1024,
       connect: { timeout: connectTimeoutMs },
       pipelining: 1,
       allowH2: false,

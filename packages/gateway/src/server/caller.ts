@@ -1,6 +1,7 @@
 /** The caller behind node:http: writes with back-pressure, notices a hang-up, and is cut by destroying the socket. */
 import type { ServerResponse } from 'node:http'
 import { fieldNames, type HttpCaller, type RawHeaders } from 'oncekey/http'
+import { cutOff } from '../forward/index.ts'
 
 /** Above this a copy costs more than a second part of a write. */
 const oneWriteBytes = 64 * 1024
@@ -82,6 +83,6 @@ export class NodeCaller implements HttpCaller {
   }
 
   cut(): void {
-    this.#response.destroy()
+    cutOff(this.#response)
   }
 }

@@ -70,10 +70,14 @@ function isOurs(name: string): boolean {
   return name.startsWith('idempotency-') || name.startsWith('idempotent-')
 }
 
-/** An upstream's answer for the caller whose request it answers: end to end, and without the upstream's own `Idempotency-*`. */
+/**
+ * An upstream's answer for the caller whose request it answers: end to end, and without the upstream's own
+ * `Idempotency-*`. Trailers go on without being announced, since an answer in another framing cannot announce them
+ * (Node throws) and the announcement is only a hint (RFC 9110 §6.6.2).
+ */
 export function answerHeaders(raw: RawHeaders): string[] {
   const perHop = hopByHopOf(raw)
-  return withoutFields(raw, (name) => perHop(name) || isOurs(name))
+  return withoutFields(raw, (name) => perHop(name) || isOurs(name) || name === 'trailer')
 }
 
 const replayed = new Set([
