@@ -4,7 +4,7 @@ import { request as httpsRequest } from 'node:https'
 import type { Duplex } from 'node:stream'
 import type { Upstream } from './upstream.ts'
 
-/** One upgrade on its way: `headers` are the caller's, hop-by-hop ones included, for they are what is asked for. */
+/** One upgrade on its way: `headers` are those for the next hop; the offer to upgrade is made anew. */
 export interface Upgrading {
   readonly upstream: Upstream
   readonly target: string
@@ -17,12 +17,13 @@ export interface Upgrading {
 
 /** Joins the caller's socket with the upstream's; an upstream that refuses is answered as it answered. */
 export function upgrade({ upstream, target, headers, request, socket, head }: Upgrading): void {
+  const offer = request.headers.upgrade ?? ''
   const start = upstream.url.protocol === 'https:' ? httpsRequest : httpRequest
   const forward = start(new URL(upstream.url.origin), {
     method: request.method,
     path: upstream.path(target),
-    headers: headers as unknown as Record<string, string>,
-    setHost: true,
+    // Node adds nothing to a raw list, so the Host is ours to set.
+    headers: ['Host', upstream.url.host, 'Connection', 'Upgrade', 'Upgrade', offer, ...headers] as never,
     agent: false,
   })
   const drop = (): void => {

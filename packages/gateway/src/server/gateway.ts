@@ -1,5 +1,5 @@
 /** The proxy: takes requests from node:http, brings covered ones to the exchange and passes the others through. */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import {
   type Exchange,
@@ -14,6 +14,7 @@ import {
 import { passThrough, type Upstream, upgrade, upstreamHeaders } from '../forward/index.ts'
 import { BodyBudget } from './body.ts'
 import { NodeCaller } from './caller.ts'
+import { declineUpgrade, isWebSocket } from './decline.ts'
 import { firstSegment, type Routes, type Target, targetOf } from './routing.ts'
 
 /** What a gateway is made of. */
@@ -122,11 +123,7 @@ export class Gateway {
     )
     if (this.#stopping) {
       response.setHeader('Connection', 'close')
-      throw new IdempotencyError(
-        'shutting_down',
-        'This gateway is shutting down. Try again; another one will answer.',
-        { retryAfterMs: 1000 },
-      )
+      throw shuttingDown()
     }
     if (plan.kind === 'pass') return this.#pass(routed, request, response, null, plan.status)
     const read = await this.#budget.read(request, routed.route.maxBodyBytes)
@@ -207,19 +204,25 @@ export class Gateway {
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    if (!isWebSocket(request)) return declineUpgrade(this.server, request, socket, head)
     try {
+      if (this.#stopping) throw shuttingDown()
+      checkFraming(request)
       const { upstream, target, route } = this.#route(request)
-      const dropped = new Set(['host', ...(route.tenantHeader === undefined ? [] : [route.tenantHeader.toLowerCase()])])
-      const headers = request.rawHeaders.filter(
-        (_, at) => !dropped.has((request.rawHeaders[at - (at % 2)] as string).toLowerCase()),
-      )
+      const headers = headersFor(request, route, false)
       this.#tunnels.add(socket)
       socket.on('close', () => this.#tunnels.delete(socket))
       upgrade({ upstream, target, headers, request, socket, head })
-    } catch {
-      socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
+    } catch (error) {
+      const status = error instanceof IdempotencyError ? error.status : 500
+      socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
     }
   }
+}
+
+function shuttingDown(): IdempotencyError {
+  const sentence = 'This gateway is shutting down. Try again; another one will answer.'
+  return new IdempotencyError('shutting_down', sentence, { retryAfterMs: 1000 })
 }
 
 function headersFor(request: IncomingMessage, route: RouteOptions, keepLength: boolean): string[] {

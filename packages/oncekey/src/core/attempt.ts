@@ -53,6 +53,7 @@ export class Attempt implements HeldLease {
   #lost: LostReason | undefined
   #onLost: ((reason: LostReason) => void)[] | undefined
   #dispatched: Promise<void> | undefined
+  #settling = false
 
   constructor(
     home: AttemptHome,
@@ -86,7 +87,8 @@ export class Attempt implements HeldLease {
 
   /** Called by the lease keeper. The signal fires once; renewals go on, for a lapsed lease that nobody took revives. */
   lost(reason: LostReason): void {
-    if (this.#lost === reason) return
+    // A renewal may meet the record just after this attempt's own settle, whose answer alone decides.
+    if (this.#lost === reason || (this.#settling && reason !== 'shutdown')) return
     const first = this.#lost === undefined
     this.#lost = reason
     this.#home.observer?.({ kind: 'lost', recordId: this.recordId, reason })
@@ -151,6 +153,7 @@ export class Attempt implements HeldLease {
    */
   async settle(end: End, shared: unknown): Promise<Settled> {
     const settlement = { recordId: this.recordId, attemptId: this.attemptId, ...end } as Settlement
+    this.#settling = true
     const { clock } = this.#home
     const heldUntilMs = clock.monotonicMs() + limits.storeBudgetMs
     const direct = await this.#home.calls.settle(settlement).catch(() => undefined)
