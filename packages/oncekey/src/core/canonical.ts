@@ -1,6 +1,5 @@
 /** RFC 8785 canonical form of JSON text, read without losing information: what cannot be told apart again is refused. */
 import { descend, ignoredPaths, type OpenPaths } from './ignore.ts'
-import { loneSurrogate } from './key.ts'
 
 /** What to leave out of a canonical form. */
 export interface CanonicalOptions {
@@ -34,7 +33,7 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
  */
 export function canonicalJson(input: Uint8Array | string, options: CanonicalOptions = {}): string | undefined {
   const text = typeof input === 'string' ? input : utf8Text(input)
-  if (text === undefined || (typeof input === 'string' && loneSurrogate.test(text))) return undefined
+  if (text === undefined || (typeof input === 'string' && !text.isWellFormed())) return undefined
   const reader: Reader = { text, at: 0, lenient: 0 }
   const canonical = readValue(reader, 0, options.ignore && ignoredPaths(options.ignore))
   if (canonical === '') return undefined
@@ -220,7 +219,7 @@ function isShortEscape(code: number): boolean {
 function respell(spelled: string, lenient: boolean): string {
   try {
     const value = JSON.parse(spelled) as string
-    return loneSurrogate.test(value) && !lenient ? '' : JSON.stringify(value)
+    return !value.isWellFormed() && !lenient ? '' : JSON.stringify(value)
   } catch {
     return ''
   }

@@ -78,7 +78,7 @@ export function checkKey(key: unknown): string {
     throw malformed(`is longer than ${maxKeyLength} bytes; use a digest of it`)
   }
   if (/\p{Cc}/u.test(key)) throw malformed('holds a control character')
-  if (loneSurrogate.test(key)) throw malformed('holds half of a surrogate pair, which has no UTF-8 form')
+  if (!key.isWellFormed()) throw malformed('holds half of a surrogate pair, which has no UTF-8 form')
   return key
 }
 
@@ -100,15 +100,12 @@ function isBlank(code: number): boolean {
   return code === 0x20 || code === 0x09
 }
 
-/** Matches UTF-16 text that UTF-8 cannot hold. */
-export const loneSurrogate: RegExp = /\p{Cs}/u
-
 /**
  * The part as a digest must see it. Platforms turn every lone surrogate into U+FFFD on the way to UTF-8, so two tenants
  * could meet in one record (I8); such text gets its WTF-8 bytes, which no well-formed text has.
  */
 export function exactPart(part: string): string | Uint8Array {
-  if (!loneSurrogate.test(part)) return part
+  if (part.isWellFormed()) return part
   const bytes: number[] = []
   for (const character of part) {
     const unit = character.charCodeAt(0)

@@ -5,7 +5,7 @@ import { IdempotencyError } from '../core/errors.ts'
 import type { Asked } from '../core/operation.ts'
 import type { Dispatch, HttpCaller, HttpRequest } from './caller.ts'
 import { Execution, type ExecutionReport, type SharedAnswer } from './capture.ts'
-import { type Identity, identify, policyFor } from './identity.ts'
+import { Identities, type Identity, policyFor } from './identity.ts'
 import { leave } from './keyless.ts'
 import { pump } from './pump.ts'
 import { internal, refuse, withRecord } from './refuse.ts'
@@ -36,12 +36,14 @@ const drainMs = { keyed: 30 * 60_000, keyless: 30_000 }
 export class Exchange {
   readonly #engine: Engine
   readonly #codings: Codings
+  readonly #identities: Identities
   readonly #failed: (error: unknown) => void
 
   /** `failed` hears what nobody foresaw; the caller is told that there is something in the log. */
   constructor(engine: Engine, codings: Codings, failed: (error: unknown) => void) {
     this.#engine = engine
     this.#codings = codings
+    this.#identities = new Identities(engine, codings)
     this.#failed = failed
   }
 
@@ -64,7 +66,7 @@ export class Exchange {
 
   async #handle(exchanged: Exchanged, echo: Echo): Promise<'handled' | 'bypass'> {
     const { caller } = exchanged
-    const identity = await identify(this.#engine, this.#codings, exchanged)
+    const identity = await this.#identities.identify(exchanged)
     const { keyless } = identity
     const gone = async (): Promise<boolean> =>
       keyless === undefined || leave(this.#engine.calls, keyless, identity.recordId)

@@ -5,6 +5,7 @@ import { type Fingerprint, fingerprintOf } from '../core/fingerprint.ts'
 import { trimmed } from '../core/key.ts'
 import { fieldValue, type RawHeaders } from './headers.ts'
 import { isForm, isJson, isUtf8, type MediaType, parseMediaType } from './media.ts'
+import type { Memo } from './memo.ts'
 import { multipartParts } from './multipart.ts'
 import { decodedText, queryPairs } from './query.ts'
 import { credentialParameters, type Keyed } from './tenant.ts'
@@ -36,6 +37,8 @@ export interface FingerprintOptions {
   readonly decode?: DecodeBody
   /** JSON paths that do not make a request another one. */
   readonly ignore?: readonly string[]
+  /** By the fingerprint of the request as sent; for one set of the options above. */
+  readonly memo?: Memo<Fingerprint>
 }
 
 /** `fingerprint` decides. `raw` is of the request's own bytes: equal means the same without anything being parsed. */
@@ -75,18 +78,19 @@ export function requestFingerprint(
   const behaviour = behaviourHeaders.map((name) => fieldValue(headers, name) ?? null)
   const bodyDigest = request.bodyDigest ?? digest.sha256(body)
   const sent = JSON.stringify([method, path, query, contentType, behaviour, coding])
-
-  const media = parseMediaType(contentType)
-  const decoded = undoCodings(body, coding, options)
-  const head = JSON.stringify([method, path, query, media.comparable, behaviour])
-  const content =
-    decoded === undefined
-      ? ['coded', coding, bodyDigest]
-      : contentParts(keyed, decoded, media, options, decoded === body ? bodyDigest : undefined)
-  return {
-    fingerprint: fingerprintOf(digest, pepper, ['request', head, ...content]),
-    raw: fingerprintOf(digest, pepper, ['sent', sent, bodyDigest]),
+  const raw = fingerprintOf(digest, pepper, ['sent', sent, bodyDigest])
+  const work = (): Fingerprint => {
+    const media = parseMediaType(contentType)
+    const decoded = undoCodings(body, coding, options)
+    const head = JSON.stringify([method, path, query, media.comparable, behaviour])
+    const content =
+      decoded === undefined
+        ? ['coded', coding, bodyDigest]
+        : contentParts(keyed, decoded, media, options, decoded === body ? bodyDigest : undefined)
+    return fingerprintOf(digest, pepper, ['request', head, ...content])
   }
+  // A retry has the very bytes of its original: it need not be parsed again.
+  return { fingerprint: options.memo === undefined ? work() : options.memo.get(raw, work), raw }
 }
 
 /** The content as parts of a digest: how it was read, then what was read. */

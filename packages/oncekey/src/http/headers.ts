@@ -166,5 +166,10 @@ function listElements(line: string): string[] {
 
 /** An epoch time in ms as an HTTP date (RFC 9110 §5.6.7). Times beyond the year 9999 become its last second. */
 export function httpDate(ms: number): string {
-  return new Date(Math.min(Math.max(ms, 0), 253_402_300_799_000)).toUTCString()
+  const second = Math.floor(Math.min(Math.max(ms, 0), 253_402_300_799_000) / 1000)
+  if (second !== lastDate.second) lastDate = { second, text: new Date(second * 1000).toUTCString() }
+  return lastDate.text
 }
+
+/** The answers of one second carry the same few dates. */
+let lastDate = { second: -1, text: '' }

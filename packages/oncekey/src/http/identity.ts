@@ -1,9 +1,11 @@
 /** Whose and which operation a request is: tenant, key or keyless ticket, fingerprint, record id. */
 import type { Engine } from '../core/engine.ts'
+import type { Fingerprint } from '../core/fingerprint.ts'
 import { type RecordId, recordId } from '../core/key.ts'
 import type { Exchanged } from './exchange.ts'
 import { type RequestFingerprints, requestFingerprint } from './fingerprint.ts'
 import { adopt, enter, type KeylessTicket, keylessWindowMs } from './keyless.ts'
+import { Memo } from './memo.ts'
 import type { Codings } from './replay.ts'
 import type { Plan, RouteOptions } from './route.ts'
 import { givenTenant, tenantOf } from './tenant.ts'
@@ -18,39 +20,56 @@ export interface Identity {
   readonly inferred: boolean
 }
 
-/**
- * Names the operation. A declared retry without a key adopts the execution it belongs to; any other keyless request is
- * an operation of its own. Throws IdempotencyError (`tenant_required`, `body_too_large`, `store_unavailable`).
- */
-export async function identify(
-  engine: Engine,
-  codings: Codings,
-  { plan, route, request, tenant }: Exchanged,
-): Promise<Identity> {
-  const ready = engine.ready()
-  const pepper = ready instanceof Uint8Array ? ready : await ready
-  const { digest } = engine
-  const keyed = { digest, pepper }
-  const owner = tenant === undefined ? tenantOf(keyed, request, route) : givenTenant(tenant)
-  const options = { maxBodyBytes: route.maxBodyBytes, decode: codings.decode, ignore: route.ignore }
-  const fingerprints = requestFingerprint(keyed, request, options)
-  const place = `${request.method} ${request.path}`
-  const named = (kind: string, key: string): RecordId =>
-    recordId(digest, pepper, { tenant: owner, scope: `${kind} ${place}`, key })
-  if (plan.key !== undefined) {
-    const split = route.mismatch === 'split' ? `split ${fingerprints.fingerprint}` : 'key'
-    return { recordId: named(split, plan.key), fingerprints, keyless: undefined, inferred: false }
+/** How many results are remembered: some hundred bytes each. */
+const remembered = { tenants: 1_000, fingerprints: 4_096 }
+
+/** Names operations. One for a process, for it remembers what it has worked out. */
+export class Identities {
+  readonly #engine: Engine
+  readonly #codings: Codings
+  readonly #tenants = new Memo<string>(remembered.tenants)
+  readonly #fingerprints = new Memo<Fingerprint>(remembered.fingerprints)
+
+  constructor(engine: Engine, codings: Codings) {
+    this.#engine = engine
+    this.#codings = codings
   }
-  if (plan.keyless === 'content') {
-    return { recordId: named('content', fingerprints.fingerprint), fingerprints, keyless: undefined, inferred: true }
+
+  /**
+   * Names the operation. A declared retry without a key adopts the execution it belongs to; any other keyless request
+   * is an operation of its own. Throws IdempotencyError (`tenant_required`, `body_too_large`, `store_unavailable`).
+   */
+  async identify({ plan, route, request, tenant }: Exchanged): Promise<Identity> {
+    const ready = this.#engine.ready()
+    const pepper = ready instanceof Uint8Array ? ready : await ready
+    const { digest } = this.#engine
+    const keyed = { digest, pepper }
+    const owner = tenant === undefined ? tenantOf(keyed, request, route, this.#tenants) : givenTenant(tenant)
+    const options = {
+      maxBodyBytes: route.maxBodyBytes,
+      decode: this.#codings.decode,
+      ignore: route.ignore,
+      memo: this.#fingerprints,
+    }
+    const fingerprints = requestFingerprint(keyed, request, options)
+    const place = `${request.method} ${request.path}`
+    const named = (kind: string, key: string): RecordId =>
+      recordId(digest, pepper, { tenant: owner, scope: `${kind} ${place}`, key })
+    if (plan.key !== undefined) {
+      const split = route.mismatch === 'split' ? `split ${fingerprints.fingerprint}` : 'key'
+      return { recordId: named(split, plan.key), fingerprints, keyless: undefined, inferred: false }
+    }
+    if (plan.keyless === 'content') {
+      return { recordId: named('content', fingerprints.fingerprint), fingerprints, keyless: undefined, inferred: true }
+    }
+    const listId = digest.hmac(pepper, ['keyless', owner, place, fingerprints.fingerprint])
+    const ticket = { listId, count: plan.retryCount }
+    const found = await adopt(this.#engine.calls, ticket, route.policy.skewMs)
+    if (found !== undefined) return { recordId: found, fingerprints, keyless: ticket, inferred: true }
+    const fresh = digest.sha256(this.#engine.random.bytes(32)) as RecordId
+    await enter(this.#engine.calls, ticket, fresh)
+    return { recordId: fresh, fingerprints, keyless: ticket, inferred: false }
   }
-  const listId = digest.hmac(pepper, ['keyless', owner, place, fingerprints.fingerprint])
-  const ticket = { listId, count: plan.retryCount }
-  const found = await adopt(engine.calls, ticket, route.policy.skewMs)
-  if (found !== undefined) return { recordId: found, fingerprints, keyless: ticket, inferred: true }
-  const fresh = digest.sha256(engine.random.bytes(32)) as RecordId
-  await enter(engine.calls, ticket, fresh)
-  return { recordId: fresh, fingerprints, keyless: ticket, inferred: false }
 }
 
 /** The route's policy as this request narrows it: its own wait, and a short life for what has no key. */
@@ -58,5 +77,6 @@ export function policyFor(plan: Extract<Plan, { kind: 'cover' }>, route: RouteOp
   const { policy } = route
   const waitMs = plan.waitSeconds === undefined ? policy.waitMs : Math.min(plan.waitSeconds * 1000, policy.waitMs)
   const retentionMs = plan.key === undefined ? Math.min(policy.retentionMs, keylessWindowMs) : policy.retentionMs
+  if (waitMs === policy.waitMs && retentionMs === policy.retentionMs) return policy
   return { ...policy, waitMs, retentionMs }
 }

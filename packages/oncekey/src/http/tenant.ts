@@ -3,6 +3,7 @@ import type { Digest } from '../core/digest.ts'
 import { IdempotencyError } from '../core/errors.ts'
 import { exactPart } from '../core/key.ts'
 import { fieldValue, fieldValues, type RawHeaders } from './headers.ts'
+import type { Memo } from './memo.ts'
 import { decodedText, queryPairs } from './query.ts'
 
 /** What keyed digests are made with; the pepper belongs to the store. */
@@ -37,10 +38,18 @@ const maxTenantLength = 255
  * The tenant of a request (http.md, Scope). Tenants of different sources are never equal: each begins with its kind.
  * Throws `tenant_required` when there is none.
  */
-export function tenantOf(keyed: Keyed, request: TenantRequest, options: TenantOptions = {}): string {
+export function tenantOf(
+  keyed: Keyed,
+  request: TenantRequest,
+  options: TenantOptions = {},
+  memo?: Memo<string>,
+): string {
   if (options.tenantHeader !== undefined) return givenTenant(fromHeader(request.headers, options.tenantHeader))
   const parts = credentialParts(request)
-  if (parts.length > 0) return `credential:${keyed.digest.hmac(keyed.pepper, ['tenant', ...parts])}`
+  if (parts.length > 0) {
+    const work = (): string => `credential:${keyed.digest.hmac(keyed.pepper, ['tenant', ...parts])}`
+    return memo === undefined ? work() : memo.get(JSON.stringify(parts), work)
+  }
   if (options.dangerouslyAllowAnonymous) return 'anonymous:'
   throw new IdempotencyError(
     'tenant_required',

@@ -79,7 +79,11 @@ function padsOf(key: Uint8Array): { readonly inner: Buffer; readonly outer: Buff
   if (padded?.key === key) return padded
   const block = Buffer.alloc(64)
   block.set(key.length > 64 ? hash('sha256', key, 'buffer') : key)
-  padded = { key, inner: Buffer.from(block.map((byte) => byte ^ 0x36)), outer: Buffer.from(block.map((byte) => byte ^ 0x5c)) }
+  padded = {
+    key,
+    inner: Buffer.from(block.map((byte) => byte ^ 0x36)),
+    outer: Buffer.from(block.map((byte) => byte ^ 0x5c)),
+  }
   return padded
 }
 

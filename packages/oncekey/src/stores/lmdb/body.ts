@@ -2,7 +2,8 @@
 import { decodeRecord } from '../../core/encoding.ts'
 import type { RecordId } from '../../core/key.ts'
 import type { AttemptId } from '../../core/record.ts'
-import { type Environment, keys } from './environment.ts'
+import { inlineBodyBytes } from '../../core/store.ts'
+import { type Environment, type Key, keys } from './environment.ts'
 
 /** The body of the record's own attempt from an offset on, at most about `most` bytes; nothing of any other attempt. */
 export function bodyFrom(
@@ -50,6 +51,32 @@ function* chunksFrom(
   })) {
     const at = (key as [string, string, string, number])[3]
     if (at + value.length > offset) yield { offset: at, bytes: value }
+  }
+}
+
+/** Fewer chunks than this are deleted with the write that drops them; more are left to the sweeper. */
+const dropAtOnce = 64
+
+/** The chunks to delete with a write; none when there are so many that the write would hold up the others. */
+export function chunksToDrop(environment: Environment, id: RecordId, attemptId: AttemptId): readonly Key[] {
+  const start = keys.chunk(id, attemptId, 0)
+  const end = keys.chunk(id, attemptId, Number.POSITIVE_INFINITY)
+  const found = [...environment.getKeys({ start, end, limit: dropAtOnce + 1 })]
+  return found.length > dropAtOnce ? [] : found
+}
+
+/** Puts bytes as chunks of at most 256 KiB; called inside a conditional write. */
+export function putPieces(
+  environment: Environment,
+  id: RecordId,
+  attemptId: AttemptId,
+  offset: number,
+  bytes: Uint8Array,
+): void {
+  for (let at = 0; at < bytes.length; at += inlineBodyBytes) {
+    const piece = bytes.subarray(at, at + inlineBodyBytes)
+    const value = Buffer.from(piece.buffer, piece.byteOffset, piece.length)
+    void environment.put(keys.chunk(id, attemptId, offset + at), value, 1)
   }
 }
 

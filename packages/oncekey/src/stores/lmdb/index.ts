@@ -21,8 +21,8 @@ import {
   type Store,
   type SweepReport,
 } from '../../core/store.ts'
-import { bodyFrom, joined, sameBytes } from './body.ts'
-import { type Environment, type Key, keys, type OpenOptions, openEnvironment, writeIf } from './environment.ts'
+import { bodyFrom, chunksToDrop, joined, putPieces, sameBytes } from './body.ts'
+import { type Environment, keys, type OpenOptions, openEnvironment, writeIf } from './environment.ts'
 import { keylessIn } from './keyless.ts'
 import { LmdbSweep } from './sweep.ts'
 import { type HostClock, hostClock, leaseEpoch, onThisClock } from './times.ts'
@@ -47,9 +47,6 @@ export interface Entry {
 
 /** An outcome younger than this may have been seen before its own process flushed it. */
 const unflushedMs = 1_000
-/** Fewer chunks than this are deleted with the write that drops them; more are left to the sweeper. */
-const dropAtOnce = 64
-
 class LmdbStore implements Store {
   readonly capabilities: Store['capabilities']
   readonly #environment: Environment
@@ -222,7 +219,7 @@ class LmdbStore implements Store {
   ): Promise<boolean> {
     const environment = this.#environment
     const key = keys.record(id)
-    const stale = drop === undefined || (entry?.record.bodyLength ?? 0) === 0 ? [] : this.#chunkKeys(id, drop)
+    const stale = drop === undefined || (entry?.record.bodyLength ?? 0) === 0 ? [] : chunksToDrop(environment, id, drop)
     return writeIf(environment, key, entry?.revision, () => {
       for (const chunk of stale) void environment.remove(chunk)
       if (record === undefined) return void environment.remove(key)
@@ -231,33 +228,11 @@ class LmdbStore implements Store {
         write.offset === 0 &&
         record.state === 'completed' &&
         write.bytes.length <= inlineBodyBytes
-      if (write !== undefined && !inline) this.#putPieces(id, record.attemptId, write.offset, write.bytes)
+      if (write !== undefined && !inline) putPieces(environment, id, record.attemptId, write.offset, write.bytes)
       const body = inline ? write.bytes : undefined
       const bytes = encodeRecord({ record, leaseEpoch: this.#epoch, body })
       void environment.put(key, Buffer.from(bytes.buffer), (entry?.revision ?? 0) + 1)
     })
-  }
-
-  #putPieces(id: RecordId, attemptId: AttemptId, offset: number, bytes: Uint8Array): void {
-    for (let at = 0; at < bytes.length; at += inlineBodyBytes) {
-      const piece = bytes.subarray(at, at + inlineBodyBytes)
-      void this.#environment.put(
-        keys.chunk(id, attemptId, offset + at),
-        Buffer.from(piece.buffer, piece.byteOffset, piece.length),
-        1,
-      )
-    }
-  }
-
-  /** The chunks to delete with a write; none when there are so many that the write would hold up the others. */
-  #chunkKeys(id: RecordId, attemptId: AttemptId): Key[] {
-    const range = {
-      start: keys.chunk(id, attemptId, 0),
-      end: keys.chunk(id, attemptId, Number.POSITIVE_INFINITY),
-      limit: dropAtOnce + 1,
-    }
-    const found = [...this.#environment.getKeys(range)]
-    return found.length > dropAtOnce ? [] : found
   }
 
   #entry(id: RecordId, now: reducer.StoreTime): Entry | undefined {
