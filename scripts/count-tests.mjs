@@ -2,24 +2,37 @@
 import { readFileSync } from 'node:fs'
 
 const [path, gate] = process.argv.slice(2)
+const code = Number(gate)
+
+/** Prints the line that CI reads, always the last one. */
+function finish(passed, failed, skipped, exit) {
+  console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`)
+  process.exit(exit)
+}
+
 let report
 try {
   report = JSON.parse(readFileSync(path, 'utf8'))
 } catch {
-  // The gate failed before the tests ran.
-  console.log('0 passed, 1 failed')
-  process.exit(1)
+  console.error('no test ran: the gate ended before the tests did')
+  finish(0, 1, 0, code || 1)
 }
+
 const passed = report.numPassedTests
 const skipped = report.numPendingTests + report.numTodoTests
-const failedFiles = report.testResults.filter(
-  (file) => file.status === 'failed' && file.assertionResults.length === 0,
+// A file that cannot be loaded, or whose beforeAll throws, has failed without one failed test.
+const broken = report.testResults.filter(
+  (file) => file.status === 'failed' && !file.assertionResults.some((test) => test.status === 'failed'),
 ).length
-let failed = report.numFailedTests + failedFiles
-if (passed === 0 && failed === 0) failed = 1
-if (process.env.CI && skipped > 0) {
-  console.error(`${skipped} tests were skipped, which CI does not allow`)
-  failed += skipped
+let failed = report.numFailedTests + broken
+if (passed + failed + skipped === 0) {
+  console.error('the test run was empty')
+  failed = 1
 }
-console.log(`${passed} passed, ${failed} failed`)
-process.exit(Number(gate) !== 0 ? Number(gate) : failed > 0 ? 1 : 0)
+if (code !== 0 && failed === 0) {
+  console.error(`every test passed and the gate still ended with ${code}: an error outside of the tests`)
+  failed = 1
+}
+const forbidden = skipped > 0 && Boolean(process.env.CI)
+if (forbidden) console.error(`${skipped} tests were skipped, which CI does not allow`)
+finish(passed, failed, skipped, code || (failed > 0 || forbidden ? 1 : 0))

@@ -1,111 +1,212 @@
-/** The gate itself: each room rule, size limit and lint that we rely on refuses a planted violation. */
-import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { afterAll, describe, expect, test } from 'vitest'
+/** The gate itself: each room rule and lint that we rely on refuses a planted violation, and lets its control pass. */
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { lint, root } from './biome.ts'
 
-const root = fileURLToPath(new URL('../..', import.meta.url))
-const tree = mkdtempSync(join(tmpdir(), 'oncekey-rooms-'))
+const use = (path: string): string => `import { it } from '${path}'\nexport const used = it\n`
+const useType = (path: string): string => `import type { It } from '${path}'\nexport type Used = It\n`
+const passOn = (path: string): string => `export { it } from '${path}'\n`
+const passOnType = (path: string): string => `export type { It } from '${path}'\n`
+const dynamic = (path: string): string => `export const it = import('${path}')\n`
+const inline = (path: string): string => `export type It = import('${path}').It\n`
 
-/** The rules that Biome finds broken, by file, in a tree of the project's shape that holds only what was planted. */
-function lint(planted: ReadonlyMap<string, string>): ReadonlyMap<string, readonly string[]> {
-  const config: unknown = JSON.parse(readFileSync(join(root, 'biome.json'), 'utf8'))
-  writeFileSync(
-    join(tree, 'biome.json'),
-    JSON.stringify({ ...(config as object), $schema: undefined, vcs: { enabled: false } }),
-  )
-  for (const [path, text] of planted) {
-    mkdirSync(dirname(join(tree, path)), { recursive: true })
-    writeFileSync(join(tree, path), text)
-  }
-  const biome = join(root, 'node_modules/.bin/biome')
-  const args = ['lint', '--reporter=json', '--max-diagnostics=none', '.']
-  const { stdout } = spawnSync(biome, args, { cwd: tree, encoding: 'utf8', maxBuffer: 1e8 })
-  const report = JSON.parse(stdout) as {
-    diagnostics: { category: string; severity: string; location: { path: string } }[]
-  }
-  const found = new Map<string, string[]>([...planted.keys()].map((path) => [path, []]))
-  for (const { category, severity, location } of report.diagnostics) {
-    if (severity === 'error') found.get(location.path)?.push(category)
-  }
-  return found
+/** One room: what it must never import, and, as the control, what it may. ARCHITECTURE.md has the table in words. */
+interface Room {
+  readonly refuses: readonly string[]
+  readonly allows: readonly string[]
 }
 
-afterAll(() => rmSync(tree, { recursive: true, force: true }))
-
-const library = 'packages/oncekey/src'
-const gateway = 'packages/gateway/src'
-
-const forbidden: readonly (readonly [string, string])[] = [
-  [`${library}/core`, "import { readFileSync } from 'node:fs'\nexport const read = readFileSync\n"],
-  [`${library}/core`, "import type { Store } from '../stores/memory.ts'\nexport type Mine = Store\n"],
-  [`${library}/core`, "import { Pool } from 'undici'\nexport const pool = Pool\n"],
-  [`${library}/platform`, "import { pump } from '../http/pump.ts'\nexport const p = pump\n"],
-  [`${library}/stores`, "import { pump } from '../http/pump.ts'\nexport const p = pump\n"],
-  [`${library}/providers`, "import { memoryStore } from '../stores/memory.ts'\nexport const m = memoryStore\n"],
-  [`${library}/providers`, "import type { RawHeaders } from '../http/headers.ts'\nexport type R = RawHeaders\n"],
-  [`${library}/http`, "import { memoryStore } from '../stores/memory.ts'\nexport const m = memoryStore\n"],
-  [`${library}/http`, "import { createServer } from 'node:http'\nexport const s = createServer\n"],
-  [`${library}/testing`, "import { memoryStore } from '../stores/memory.ts'\nexport const m = memoryStore\n"],
-  [`${gateway}/server`, "import { Upstream } from '../forward/upstream.ts'\nexport const u = Upstream\n"],
-  [`${gateway}/server`, "import { lmdbStore } from 'oncekey/lmdb'\nexport const l = lmdbStore\n"],
-  [`${gateway}/forward`, "import { main } from '../cli/main.ts'\nexport const m = main\n"],
-  [`${gateway}/cli`, "import { Gateway } from '../server/gateway.ts'\nexport const g = Gateway\n"],
-]
-
-const allowed: readonly (readonly [string, string])[] = [
-  [`${library}/core`, "import { limits } from './policy.ts'\nexport const l = limits\n"],
-  [
-    `${library}/platform`,
-    "import { hash } from 'node:crypto'\nimport { limits } from '../core/policy.ts'\nexport const l = [limits, hash]\n",
+/** Every room of the gateway but `cli`: by index.ts into another room, and no store by name. */
+const gatewayRoom: Room = {
+  refuses: [
+    use('../other/inside.ts'),
+    useType('../other/inside.ts'),
+    use('../other/deeper/index.ts'),
+    use('./../other/inside.ts'),
+    use('../cli/main.ts'),
+    use('oncekey'),
+    use('oncekey/lmdb'),
+    dynamic('oncekey/lmdb'),
+    inline('oncekey/lmdb'),
+    use('lmdb'),
+    use('@oncekey/gateway/sandbox'),
+    use('../../../oncekey/src/http.ts'),
   ],
-  [`${library}/stores`, "import { limits } from '../core/policy.ts'\nexport const l = limits\n"],
-  [`${library}/http`, "import { streamScanner } from '../providers/index.ts'\nexport const s = streamScanner\n"],
-  [`${gateway}/server`, "import { Upstream } from '../forward/index.ts'\nexport const u = Upstream\n"],
-  [`${gateway}/cli`, "import { lmdbStore } from 'oncekey/lmdb'\nexport const l = lmdbStore\n"],
-]
+  allows: [use('./inside.ts'), use('../other/index.ts'), use('oncekey/http'), use('node:http'), use('undici')],
+}
 
-const long = Array.from({ length: 80 }, (_, at) => `  calls.push(${at})`).join('\n')
+const rooms: Readonly<Record<string, Room>> = {
+  'packages/oncekey/src': {
+    refuses: [use('node:fs'), use('undici'), use('../../gateway/src/forward/index.ts'), use('./core/../http.ts')],
+    allows: [passOn('./core/policy.ts'), passOnType('./stores/memory.ts')],
+  },
+  'packages/oncekey/src/core': {
+    refuses: [
+      use('node:fs'),
+      use('fs'),
+      use('undici'),
+      use('../index.ts'),
+      use('../platform/node.ts'),
+      use('../stores/memory.ts'),
+      useType('../stores/memory.ts'),
+      passOn('../http/pump.ts'),
+      passOnType('../http/pump.ts'),
+      dynamic('../http/pump.ts'),
+      inline('../http/pump.ts'),
+      use('./../http/pump.ts'),
+      "import '../http/pump.ts'\n",
+    ],
+    allows: [use('./policy.ts'), useType('./policy.ts'), passOn('./policy.ts')],
+  },
+  'packages/oncekey/src/platform': {
+    refuses: [use('../http/pump.ts'), useType('../stores/memory.ts'), use('../core/../http/pump.ts'), use('undici')],
+    allows: [use('node:crypto'), use('node:timers/promises'), use('../core/policy.ts'), use('./node.ts')],
+  },
+  'packages/oncekey/src/stores': {
+    refuses: [
+      use('../http/pump.ts'),
+      useType('../http/pump.ts'),
+      use('./lmdb/index.ts'),
+      use('lmdb'),
+      use('../core/../http/pump.ts'),
+    ],
+    allows: [use('../core/store.ts'), useType('../core/store.ts'), use('node:fs')],
+  },
+  // A store that does not exist yet: what every folder of stores/ obeys before its driver is named in biome.json.
+  'packages/oncekey/src/stores/next': {
+    refuses: [use('../lmdb/index.ts'), use('../../http/pump.ts'), use('lmdb'), use('./../lmdb/index.ts')],
+    allows: [use('./inside.ts'), use('../../core/store.ts'), use('node:fs')],
+  },
+  'packages/oncekey/src/stores/lmdb': {
+    refuses: [use('../../http/pump.ts'), use('../memory.ts'), use('../../core/../http/pump.ts'), use('ioredis')],
+    allows: [use('./environment.ts'), use('../../core/store.ts'), use('lmdb'), use('node:fs')],
+  },
+  'packages/oncekey/src/providers': {
+    refuses: [
+      use('../http/pump.ts'),
+      useType('../http/headers.ts'),
+      use('../stores/memory.ts'),
+      use('openai'),
+      use('./../http/pump.ts'),
+    ],
+    allows: [use('./sse.ts'), use('../core/policy.ts')],
+  },
+  'packages/oncekey/src/http': {
+    refuses: [
+      use('../stores/memory.ts'),
+      useType('../stores/memory.ts'),
+      use('node:http'),
+      use('../platform/node.ts'),
+      use('../core/../stores/memory.ts'),
+    ],
+    allows: [use('./pump.ts'), use('../core/policy.ts'), use('../providers/index.ts')],
+  },
+  'packages/oncekey/src/testing': {
+    refuses: [
+      use('../stores/memory.ts'),
+      useType('../stores/memory.ts'),
+      use('../http/pump.ts'),
+      use('./../http/pump.ts'),
+    ],
+    allows: [use('./clock.ts'), use('../core/store.ts'), use('../http/exchange.ts')],
+  },
+  'packages/gateway/src/server': gatewayRoom,
+  'packages/gateway/src/forward': gatewayRoom,
+  'packages/gateway/src/sandbox': gatewayRoom,
+  'packages/gateway/src/config': gatewayRoom,
+  'packages/gateway/src/demo': gatewayRoom,
+  'packages/gateway/src/cli': {
+    refuses: [
+      use('../server/gateway.ts'),
+      useType('../server/gateway.ts'),
+      use('./../server/gateway.ts'),
+      use('oncekey/dist/http.js'),
+      use('@oncekey/gateway'),
+    ],
+    allows: [use('./help.ts'), use('../server/index.ts'), use('oncekey'), use('oncekey/lmdb'), use('pino')],
+  },
+}
 
-const violations: readonly (readonly [string, string])[] = [
-  ['noExplicitAny', 'export const x: any = 1\n'],
-  ['noEnum', 'export enum E { a }\n'],
-  ['noExcessiveLinesPerFunction', `export function f(calls: number[]): void {\n${long}\n}\n`],
-  ['noFloatingPromises', 'async function work(): Promise<void> {}\nexport function start(): void {\n  work()\n}\n'],
-  ['noExcessiveLinesPerFile', `${Array.from({ length: 310 }, (_, at) => `export const n${at} = ${at}`).join('\n')}\n`],
-]
+const lines = (count: number, line: (at: number) => string): string =>
+  Array.from({ length: count }, (_, at) => line(at)).join('\n')
+const pushes = (count: number): string =>
+  `export function push(calls: number[]): void {\n${lines(count, (at) => `  calls.push(${at})`)}\n}\n`
+const work = 'async function work(): Promise<void> {}\n'
+
+/** Lints that we rely on: what each refuses, and the nearest thing that it lets pass. */
+const lints: Readonly<Record<string, readonly [refused: string, control: string]>> = {
+  noExplicitAny: ['export const x: any = 1\n', 'export const x: unknown = 1\n'],
+  noEnum: ['export enum Colour { red }\n', "export type Colour = 'red'\n"],
+  noNamespace: ['export namespace Colours {\n  export const red = 1\n}\n', 'export const colours = { red: 1 }\n'],
+  noCommonJs: ["export const x = require('./policy.ts')\n", "export * from './policy.ts'\n"],
+  noNonNullAssertion: [
+    'export const first = (of: number[]): number => of[0]!\n',
+    'export const first = (of: number[]): number => of[0] ?? 0\n',
+  ],
+  useImportType: ["import { It } from './policy.ts'\nexport type Used = It\n", useType('./policy.ts')],
+  noFloatingPromises: [
+    `${work}export function start(): void {\n  work()\n}\n`,
+    `${work}export async function start(): Promise<void> {\n  await work()\n}\n`,
+  ],
+  noExcessiveLinesPerFunction: [pushes(80), pushes(60)],
+  noExcessiveLinesPerFile: [
+    lines(301, (at) => `export const n${at} = ${at}`),
+    lines(300, (at) => `export const n${at} = ${at}`),
+  ],
+}
+
+const core = 'packages/oncekey/src/core'
+const ring = (name: string, other: string): string =>
+  `import { ${other} } from './${other}.ts'\nexport const ${name} = (): number => ${other}() + 1\n`
 
 const planted = new Map<string, string>([
-  ...forbidden.map(([folder, text], at) => [`${folder}/forbidden${at}.ts`, text] as const),
-  ...allowed.map(([folder, text], at) => [`${folder}/allowed${at}.ts`, text] as const),
-  ...violations.map(([rule, text]) => [`${library}/core/${rule}.ts`, text] as const),
-  [`${library}/core/cycle-a.ts`, "import { b } from './cycle-b.ts'\nexport const a = (): number => b() + 1\n"],
-  [`${library}/core/cycle-b.ts`, "import { a } from './cycle-a.ts'\nexport const b = (): number => a() + 1\n"],
+  [`${core}/left.ts`, ring('left', 'right')],
+  [`${core}/right.ts`, ring('right', 'left')],
+  [`${core}/top.ts`, ring('top', 'bottom')],
+  [`${core}/bottom.ts`, 'export const bottom = (): number => 1\n'],
 ])
+for (const [folder, { refuses, allows }] of Object.entries(rooms)) {
+  for (const [at, text] of refuses.entries()) planted.set(`${folder}/refused${at}.ts`, text)
+  for (const [at, text] of allows.entries()) planted.set(`${folder}/allowed${at}.ts`, text)
+}
+for (const [rule, [refused, control]] of Object.entries(lints)) {
+  planted.set(`${core}/${rule}.ts`, refused)
+  planted.set(`${core}/${rule}-control.ts`, control)
+}
 const found = lint(planted)
 
-describe('room rules', () => {
-  for (const [at, [folder, text]] of forbidden.entries()) {
-    test(`${folder} refuses ${text.split('\n')[0]}`, () => {
-      expect(found.get(`${folder}/forbidden${at}.ts`)).toContain('lint/style/noRestrictedImports')
-    })
-  }
-  for (const [at, [folder, text]] of allowed.entries()) {
-    test(`${folder} allows ${text.split('\n')[0]}`, () => {
-      expect(found.get(`${folder}/allowed${at}.ts`)).toEqual([])
-    })
+describe.each(Object.entries(rooms))('%s', (folder, { refuses, allows }) => {
+  test.each(refuses.map((text, at) => [text.split('\n')[0], at, text] as const))('refuses %s', (_, at, text) => {
+    // Biome's own rule does not see `import('…')` in a type; our plugin forbids that form altogether.
+    const rule = /^export type It = import\(/.test(text) ? 'plugin' : 'lint/style/noRestrictedImports'
+    expect(found.get(`${folder}/refused${at}.ts`)).toContain(rule)
+  })
+  test.each(allows.map((text, at) => [text.split('\n')[0], at] as const))('allows %s', (_, at) => {
+    expect(found.get(`${folder}/allowed${at}.ts`)).toEqual([])
+  })
+})
+
+test.each(['packages/oncekey/src', 'packages/gateway/src'])('every room of %s has planted violations', (folder) => {
+  const names = readdirSync(join(root, folder), { withFileTypes: true }).filter((entry) => entry.isDirectory())
+  expect(names.length).toBeGreaterThan(0)
+  for (const { name } of names) {
+    expect(rooms[`${folder}/${name}`]?.refuses.length, `${folder}/${name}: no room rule is tested`).toBeGreaterThan(0)
   }
 })
 
-describe('limits and lints', () => {
-  for (const [rule] of violations) {
-    test(`${rule} refuses what it is there for`, () => {
-      expect(found.get(`${library}/core/${rule}.ts`)?.join()).toContain(rule)
-    })
-  }
+describe('lints', () => {
+  test.each(Object.keys(lints))('%s refuses what it is there for', (rule) => {
+    expect(found.get(`${core}/${rule}.ts`)?.map((category) => category.split('/').at(-1))).toContain(rule)
+  })
+  test.each(Object.keys(lints))('%s lets its control pass', (rule) => {
+    expect(found.get(`${core}/${rule}-control.ts`)).toEqual([])
+  })
   test('noImportCycles refuses two files that import each other', () => {
-    expect(found.get(`${library}/core/cycle-a.ts`)).toContain('lint/suspicious/noImportCycles')
+    expect(found.get(`${core}/left.ts`)).toContain('lint/suspicious/noImportCycles')
+    expect(found.get(`${core}/right.ts`)).toContain('lint/suspicious/noImportCycles')
+  })
+  test('noImportCycles lets an import in one direction pass', () => {
+    expect(found.get(`${core}/top.ts`)).toEqual([])
   })
 })

@@ -20,6 +20,8 @@ export function runPrimary(config: GatewayConfig, log: Logger, readyLine: (port:
         ready.add(worker)
         if (announced || ready.size < config.workers) return
         announced = true
+        // With --port 0 the system chose, and would choose anew once all workers have died: the announced port is kept.
+        cluster.setupPrimary({ args: [...process.argv.slice(2), '--port', String(message.ready)] })
         process.stdout.write(`${readyLine(message.ready)}\n`)
       })
       worker.on('exit', (code, signal) => {

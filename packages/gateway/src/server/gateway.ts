@@ -3,7 +3,6 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse, S
 import type { Duplex } from 'node:stream'
 import {
   type Exchange,
-  fieldValues,
   IdempotencyError,
   type Plan,
   planOf,
@@ -15,6 +14,7 @@ import { passThrough, type Upstream, upgrade, upstreamHeaders } from '../forward
 import { BodyBudget } from './body.ts'
 import { NodeCaller } from './caller.ts'
 import { declineUpgrade, isWebSocket } from './decline.ts'
+import { answerMalformed, isPlain, notPlain } from './malformed.ts'
 import { firstSegment, type Routes, type Target, targetOf } from './routing.ts'
 
 /** What a gateway is made of. */
@@ -46,13 +46,21 @@ interface Routed {
 /** Passed bodies up to this are read before they go on. */
 const onePieceBytes = 64 * 1024
 
+/** What is known of a request when it is refused. */
+interface Asked {
+  /** Its key, for the echo. */
+  key: string | undefined
+}
+
 /** A gateway that listens once `listen` has resolved. */
 export class Gateway {
   readonly server: Server
   readonly #parts: GatewayParts
   readonly #budget = new BodyBudget()
   readonly #tunnels = new Set<Duplex>()
-  #running = 0
+  readonly #answering = new Set<ServerResponse>()
+  /** What comes after a request that was malformed may be a part of it: nobody reads it. */
+  readonly #distrusted = new WeakSet<Duplex>()
   #stopping = false
   #idle: (() => void) | undefined
 
@@ -68,63 +76,70 @@ export class Gateway {
     this.server.maxHeadersCount = 0
     this.server.on('request', (request, response) => void this.#serve(request, response))
     this.server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head))
-    this.server.on('clientError', (error, socket) => answerMalformed(error, socket))
+    this.server.on('clientError', (error, socket) => answerMalformed(error, socket, this.#answering))
   }
 
   /** How many requests are being answered. */
   get running(): number {
-    return this.#running
+    return this.#answering.size
   }
 
-  /** Stops claiming and accepting; resolves true when everything has ended, false at the end of the grace. */
+  /**
+   * Stops claiming; resolves true when everything has ended, false at the end of the grace. Until then it listens on,
+   * since a load balancer that has not heard yet gets an answer that says what to do, where a closed port says nothing.
+   */
   async stop(graceMs: number): Promise<boolean> {
     this.#stopping = true
-    this.server.close()
     this.server.closeIdleConnections()
     const idle = new Promise<true>((resolve) => {
       this.#idle = () => resolve(true)
-      if (this.#running === 0) resolve(true)
+      if (this.#answering.size === 0) resolve(true)
     })
     const over = new Promise<false>((resolve) => void systemClock.setTimer(graceMs, () => resolve(false), true))
     const ended = await Promise.race([idle, over])
+    this.server.close()
     this.server.closeAllConnections()
     for (const socket of this.#tunnels) socket.destroy()
     return ended
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (this.#distrusted.has(request.socket)) return
     const startedMs = systemClock.monotonicMs()
-    this.#running += 1
+    this.#answering.add(response)
     const method = request.method ?? ''
     const caller = new NodeCaller(response)
     const path = targetOf(request.url ?? '')?.path ?? '/'
+    const asked: Asked = { key: undefined }
     try {
-      await this.#answer(request, response, caller)
+      await this.#answer(request, response, caller, asked)
     } catch (error) {
       const known =
         error instanceof IdempotencyError
           ? error
           : new IdempotencyError('internal', 'The gateway failed on this request. Try again.', { cause: error })
-      if (!request.complete && !response.headersSent) response.setHeader('Connection', 'close')
-      refuse(caller, known, { path }, { key: undefined, waitSeconds: undefined })
+      const isLast = !request.complete || known.code === 'body_malformed' || known.code === 'shutting_down'
+      if (isLast && !response.headersSent) response.setHeader('Connection', 'close')
+      refuse(caller, known, { path }, { key: asked.key, waitSeconds: undefined })
     }
-    this.#running -= 1
+    this.#answering.delete(response)
     const ms = Math.round(systemClock.monotonicMs() - startedMs)
     this.#parts.log({ method, path, status: response.statusCode, how: caller.how, ms })
-    if (this.#running === 0) this.#idle?.()
+    if (this.#answering.size === 0) this.#idle?.()
   }
 
-  async #answer(request: IncomingMessage, response: ServerResponse, caller: NodeCaller): Promise<void> {
-    checkFraming(request)
+  async #answer(request: IncomingMessage, response: ServerResponse, caller: NodeCaller, asked: Asked): Promise<void> {
+    if (!isPlain(request)) {
+      this.#distrusted.add(request.socket)
+      throw notPlain()
+    }
     const routed = this.#route(request)
     const plan = planOf(
       { method: request.method ?? '', headers: request.rawHeaders, query: routed.place.query },
       routed.route,
     )
-    if (this.#stopping) {
-      response.setHeader('Connection', 'close')
-      throw shuttingDown()
-    }
+    if (plan.kind === 'cover') asked.key = plan.echo
+    if (this.#stopping) throw shuttingDown()
     if (plan.kind === 'pass') return this.#pass(routed, request, response, null, plan.status)
     const read = await this.#budget.read(request, routed.route.maxBodyBytes)
     if (read === undefined) return
@@ -207,7 +222,7 @@ export class Gateway {
     if (!isWebSocket(request)) return declineUpgrade(this.server, request, socket, head)
     try {
       if (this.#stopping) throw shuttingDown()
-      checkFraming(request)
+      if (!isPlain(request)) throw notPlain()
       const { upstream, target, route } = this.#route(request)
       const headers = headersFor(request, route, false)
       this.#tunnels.add(socket)
@@ -228,35 +243,4 @@ function shuttingDown(): IdempotencyError {
 function headersFor(request: IncomingMessage, route: RouteOptions, keepLength: boolean): string[] {
   const { tenantHeader, keyAliases } = route
   return upstreamHeaders(request.rawHeaders, { keepKey: false, tenantHeader, keyAliases, keepLength })
-}
-
-/** What node lets through and two servers may read in two ways (RFC 9112 §6.1, §3.2). */
-function checkFraming(request: IncomingMessage): void {
-  const codings = fieldValues(request.rawHeaders, 'transfer-encoding')
-  const framing = codings.length > 1 || (codings[0] !== undefined && codings[0].trim().toLowerCase() !== 'chunked')
-  if (framing || fieldValues(request.rawHeaders, 'host').length > 1) {
-    throw new IdempotencyError(
-      'body_malformed',
-      'The request has more than one Host or a transfer coding other than chunked. Send it plainly.',
-    )
-  }
-}
-
-function answerMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
-    socket.destroy()
-    return
-  }
-  const [status, title] =
-    error.code === 'HPE_HEADER_OVERFLOW' ? [431, 'Request Header Fields Too Large'] : [400, 'Bad Request']
-  const sentence = `The request is not well-formed HTTP (${error.code ?? 'unknown'}). It was not forwarded.`
-  const body = JSON.stringify({
-    type: 'about:blank',
-    title,
-    status,
-    detail: sentence,
-    error: { message: sentence, type: 'invalid_request_error', code: 'malformed_request', param: null },
-  })
-  const head = `HTTP/1.1 ${status} ${title}\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nX-Should-Retry: false\r\nConnection: close\r\n\r\n`
-  socket.end(head + body)
 }

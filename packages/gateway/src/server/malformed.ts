@@ -1,0 +1,53 @@
+/** Refuses what is not plainly one HTTP request: two servers could read it in two ways. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { fieldValues, IdempotencyError } from 'oncekey/http'
+
+/**
+ * Is it what one server understands as another does? Node lets through transfer codings besides chunked, several Hosts,
+ * and HTTP/0.9, which has no headers (RFC 9112 §6.1, §3.2).
+ */
+export function isPlain({ httpVersionMajor, rawHeaders }: IncomingMessage): boolean {
+  const codings = fieldValues(rawHeaders, 'transfer-encoding')
+  const isCoded = codings.length > 1 || (codings[0] !== undefined && codings[0].trim().toLowerCase() !== 'chunked')
+  return !isCoded && fieldValues(rawHeaders, 'host').length <= 1 && httpVersionMajor === 1
+}
+
+/** The refusal of what is not plain. */
+export function notPlain(): IdempotencyError {
+  return new IdempotencyError(
+    'body_malformed',
+    'The request has more than one Host, a transfer coding other than chunked, or is not HTTP/1.1. Send it plainly.',
+  )
+}
+
+/**
+ * Answers bytes that no parser takes, unless they came behind a request that is being answered: then the answer would
+ * be taken for that request's, or end up in its middle, so the connection is cut.
+ */
+export function answerMalformed(
+  error: NodeJS.ErrnoException,
+  socket: Duplex,
+  answering: ReadonlySet<ServerResponse>,
+): void {
+  const isBusy = [...answering].some(
+    ({ req, headersSent, writableFinished }) =>
+      req.socket === socket && !writableFinished && (req.complete || headersSent),
+  )
+  if (error.code === 'ECONNRESET' || !socket.writable || isBusy) {
+    socket.destroy()
+    return
+  }
+  const [status, title] =
+    error.code === 'HPE_HEADER_OVERFLOW' ? [431, 'Request Header Fields Too Large'] : [400, 'Bad Request']
+  const sentence = `The request is not well-formed HTTP (${error.code ?? 'unknown'}). It was not forwarded.`
+  const body = JSON.stringify({
+    type: 'about:blank',
+    title,
+    status,
+    detail: sentence,
+    error: { message: sentence, type: 'invalid_request_error', code: 'malformed_request', param: null },
+  })
+  const head = `HTTP/1.1 ${status} ${title}\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nX-Should-Retry: false\r\nConnection: close\r\n\r\n`
+  socket.end(head + body)
+}

@@ -1,0 +1,179 @@
+/** The reference pages against the code, both ways: what one has and the other lacks is a failure. */
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, test } from 'vitest'
+import { loadGatewayConfig } from '../../packages/gateway/src/config/load.ts'
+import { fileKey, gatewayOptions, variable } from '../../packages/gateway/src/config/options.ts'
+import { errorCatalogue } from '../../packages/oncekey/src/core/errors.ts'
+import { policyDefaults } from '../../packages/oncekey/src/core/policy.ts'
+import { blocks, pages, plain, quoted, root, section, table, textOf } from './markdown.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'oncekey-docs-'))
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+describe('errors.md', () => {
+  const rows = table(textOf('docs/reference/errors.md'), 'code', 'status', 'retry', 'when', 'what to do')
+
+  test('lists every code of the catalogue and no other, each once', () => {
+    expect(rows.map(([code]) => quoted(code ?? '')[0]).sort()).toEqual(Object.keys(errorCatalogue).sort())
+  })
+  for (const [code, { status, retryable }] of Object.entries(errorCatalogue)) {
+    test(`says the status and the retry of ${code}`, () => {
+      const row = rows.find(([cell]) => cell === `\`${code}\``)
+      expect(row?.slice(1, 3)).toEqual([String(status), retryable ? 'yes' : 'no'])
+      expect(row?.[3]).not.toBe('')
+      expect(row?.[4]).not.toBe('')
+    })
+  }
+})
+
+describe('flags.md', () => {
+  const rows = table(
+    textOf('docs/reference/flags.md'),
+    'flag',
+    'variable',
+    'file key',
+    'default',
+    'per route',
+    'meaning',
+  )
+  const none = '–'
+
+  test('lists every option of the gateway in the order of the help, with flag, variable, file key, default and place', () => {
+    const wanted = gatewayOptions.map((spec) => [
+      spec.fileOnly ? none : `\`--${spec.flag}\``,
+      spec.fileOnly ? none : `\`${variable(spec.flag)}\``,
+      // A file cannot name another file.
+      spec.flag === 'config' ? none : `\`${fileKey(spec.flag)}\``,
+      spec.default === '' ? none : `\`${spec.default}\``,
+      // `methods` is a key of every route by itself.
+      spec.perRoute || spec.flag === 'methods' ? 'yes' : 'no',
+    ])
+    expect(rows.map((row) => row.slice(0, 5))).toEqual(wanted)
+  })
+  for (const { flag, words } of gatewayOptions.filter((spec) => spec.words !== undefined)) {
+    test(`names each choice of ${flag}`, () => {
+      const row = rows.find(([shown, , key]) => shown === `\`--${flag}\`` || key === `\`${fileKey(flag)}\``)
+      expect(quoted(row?.[5] ?? '')).toEqual(expect.arrayContaining([...(words ?? [])]))
+    })
+  }
+})
+
+describe('commands in the pages', () => {
+  const used = pages.flatMap((page) =>
+    blocks(textOf(page))
+      .flatMap(({ text }) => text.replaceAll('\\\n', ' ').split('\n'))
+      .filter((line) => /\boncekey gateway\b/.test(line) && !/listening on/.test(line))
+      .flatMap((line) => [...line.matchAll(/ --([a-z-]+)/g)].map(([, flag = '']) => [page, flag] as const)),
+  )
+  const known = [...gatewayOptions.filter(({ fileOnly }) => !fileOnly).map(({ flag }) => flag), 'help']
+
+  test('there are some', () => expect(used.length).toBeGreaterThan(5))
+  test('every flag after `oncekey gateway` exists', () => {
+    expect(used.filter(([, flag]) => !known.includes(flag))).toEqual([])
+  })
+  test('every flag in a sentence exists', () => {
+    const others = ['config', 'http2', 'version']
+    const named = pages
+      .filter((page) => !page.startsWith('docs/adr/') && page !== 'CONTRIBUTING.md')
+      .flatMap((page) =>
+        quoted(plain(textOf(page))).flatMap((text) => (/^--([a-z-]+)/.exec(text)?.[1] ?? []) as string[]),
+      )
+    expect(named.filter((flag) => !known.includes(flag) && !others.includes(flag))).toEqual([])
+  })
+})
+
+describe('config.md', () => {
+  const [example] = blocks(textOf('docs/reference/config.md')).filter(({ language }) => language === 'yaml')
+
+  test('has an example that loads', () => {
+    const path = join(folder, 'oncekey.yaml')
+    writeFileSync(path, example?.text ?? '')
+    const config = loadGatewayConfig(['--config', path], {})
+    expect([...(config?.upstreams.keys() ?? [])]).toEqual(['openai', 'anthropic'])
+    expect(config?.rules.map((rule) => rule.path)).toEqual([
+      '/v1/batches',
+      '/v1/embeddings',
+      '/v1/files*',
+      '/v1/moderations',
+    ])
+  })
+})
+
+describe('library.md', () => {
+  const page = textOf('docs/reference/library.md')
+  const index = textOf('packages/oncekey/src/index.ts')
+  const exported = [...index.matchAll(/export (?:type )?\{([^}]+)\}/g)].flatMap(([, names = '']) =>
+    names.split(',').map((name) => name.trim()),
+  )
+
+  test('names everything that the front door exports', () => {
+    const words = new Set(quoted(page).flatMap((text) => text.split(/\W+/)))
+    const titles = new Set([...page.matchAll(/^#+ (.*)$/gm)].flatMap(([, title = '']) => title.split(/\W+/)))
+    expect(exported.length).toBeGreaterThan(20)
+    expect(exported.filter((name) => name !== '' && !words.has(name) && !titles.has(name))).toEqual([])
+  })
+  test('says the defaults of the policy', () => {
+    const rows = table(page, 'option (`CreateOptions`)', 'default', 'meaning')
+    const said = new Map(rows.map(([option = '', value = '']) => [quoted(option)[0], value.replaceAll(',', '')]))
+    for (const [name, value] of Object.entries(policyDefaults))
+      expect([name, said.get(name)]).toEqual([name, String(value)])
+  })
+  test('names the members of an attempt, an operation and a result, and no others', () => {
+    const source = textOf('packages/oncekey/src/core/run.ts')
+    expect(firstCells(page, '`RunningAttempt`, the argument of `execute`')).toEqual(membersOf(source, 'RunningAttempt'))
+    const operation = textOf('packages/oncekey/src/core/operation.ts')
+    expect(firstCells(page, '`Operation`')).toEqual(membersOf(operation, 'Operation'))
+    const result = quoted(section(page, 'runDetailed\\(operation, execute\\)').split('| `status`')[0] ?? '')
+    expect(result).toEqual(expect.arrayContaining(membersOf(source, 'RunResult')))
+  })
+  test('names the subpaths of the package, and no others', () => {
+    const manifest = JSON.parse(textOf('packages/oncekey/package.json')) as { exports: Record<string, unknown> }
+    const subpaths = table(page, 'subpath', 'for').map(([cell = '']) => quoted(cell)[0])
+    expect(subpaths.sort()).toEqual(
+      Object.keys(manifest.exports)
+        .filter((name) => name !== '.')
+        .map((name) => name.replace('.', 'oncekey'))
+        .sort(),
+    )
+  })
+})
+
+function firstCells(page: string, heading: string): string[] {
+  return table(page, heading, '')
+    .map(([cell = '']) => (quoted(cell)[0] ?? '').replace('()', ''))
+    .sort()
+}
+
+function membersOf(source: string, name: string): string[] {
+  const body = new RegExp(`export interface ${name}(?:<\\w+>)? \\{([\\s\\S]*?)\\n\\}`).exec(source)?.[1] ?? ''
+  return [...body.matchAll(/^ {2}(?:readonly )?(\w+)\??[:(]/gm)].map(([, member = '']) => member).sort()
+}
+
+describe('ARCHITECTURE.md', () => {
+  test('lists the rooms that exist, and no others', () => {
+    const rooms = ['oncekey', 'gateway'].flatMap((name) =>
+      readdirSync(join(root, 'packages', name, 'src'), { withFileTypes: true })
+        .filter((entry) => entry.isDirectory())
+        .map((entry) => `packages/${name}/src/${entry.name}`),
+    )
+    const listed = table(textOf('ARCHITECTURE.md'), 'room', 'holds').map(([cell = '']) => quoted(cell)[0] ?? '')
+    expect(listed.sort()).toEqual(rooms.sort())
+  })
+  test('points to files that exist', () => {
+    const places = quoted(plain(textOf('ARCHITECTURE.md'))).filter((text) => /^(?:\w+\/)+[\w-]+\.ts$/.test(text))
+    const sources = ['', 'packages/oncekey/src/', 'packages/gateway/src/']
+    const missing = places.filter((place) => !sources.some((source) => exists(source + place)))
+    expect(places.length).toBeGreaterThan(20)
+    expect(missing).toEqual([])
+  })
+})
+
+function exists(path: string): boolean {
+  try {
+    return textOf(path) !== ''
+  } catch {
+    return false
+  }
+}
