@@ -10,6 +10,6 @@ export interface Command {
 
 /** By name, in the order of the help. */
 export const commands: Readonly<Record<string, Command>> = {
-  gateway: { summary: 'stand before an AI API, so that retries are never paid twice', run: runGateway },
+  gateway: { summary: 'stand before an AI API: every retry gets the one recorded answer', run: runGateway },
   demo: { summary: 'see it work in under a minute, without a network or an account', run: runDemo },
 }

@@ -42,6 +42,7 @@ async function startGateway(config: GatewayConfig, log: Logger): Promise<Running
   const store = await openStore(config.store)
   const engine = new Engine({
     store,
+    skewMs: config.route.policy.skewMs,
     clock: systemClock,
     random: systemRandom,
     digest: nodeDigest,

@@ -12,7 +12,7 @@ export function version(): string {
 export function rootHelp(commands: Readonly<Record<string, { readonly summary: string }>>): string {
   const lines = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(10)}${summary}`)
   return [
-    'oncekey: a retried request is never processed or billed twice.',
+    'oncekey: one recorded answer for a key, however often the request is retried.',
     '',
     'Usage: oncekey COMMAND [flags]',
     '',

@@ -15,7 +15,8 @@ export async function main(args: readonly string[], env: NodeJS.ProcessEnv): Pro
       process.stdout.write(`${version()}\n`)
       return 0
     }
-    const command = commands[name]
+    // Own names only: every object has a `constructor`.
+    const command = Object.hasOwn(commands, name) ? commands[name] : undefined
     if (command === undefined) {
       throw new UsageError(`oncekey has no command "${name}". Commands: ${Object.keys(commands).join(', ')}.`)
     }

@@ -1,7 +1,7 @@
 /** Flag before variable before file before default: the gateway's configuration from all of them. */
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { type Policy, policyOf, type RouteOptions, routeDefaults } from 'oncekey/http'
+import { ignoredPaths, type Policy, policyOf, type RouteOptions, routeDefaults } from 'oncekey/http'
 import type { RouteRule } from '../server/index.ts'
 import { type ConfigFile, readConfigFile } from './file.ts'
 import { fileKey, gatewayOptions, type OptionSpec, variable } from './options.ts'
@@ -176,12 +176,21 @@ function routeOf(settings: Settings, own: Readonly<Record<string, unknown>>): Ro
     requireKey: get('require-key'),
     strictKeys: get('strict-keys'),
     keyAliases: get<string[] | undefined>('key-aliases') ?? [],
-    ignore: get<string[] | undefined>('ignore') ?? [],
+    ignore: checkedPaths(get<string[] | undefined>('ignore') ?? []),
     replayHeaders: get<string[] | undefined>('replay-headers') ?? [],
     maxBodyBytes: get('max-body'),
     maxOutcomeBytes: get('max-outcome'),
     dangerouslyAllowAnonymous: get('dangerously-allow-anonymous'),
     ...(tenantHeader === undefined ? {} : { tenantHeader }),
+  }
+}
+
+function checkedPaths(paths: string[]): string[] {
+  try {
+    ignoredPaths(paths)
+    return paths
+  } catch (error) {
+    throw new UsageError(`ignore: ${(error as Error).message}`)
   }
 }
 

@@ -76,7 +76,10 @@ export function wrong(value: unknown, origin: Origin, wanted: string): UsageErro
   return new UsageError(`${origin} is ${shown} and must be ${wanted}.`)
 }
 
-/** A URL for people: without its password. */
+/** A URL for people: without its password, up to the last @ whatever it holds, and without the values of its query. */
 export function redacted(url: string): string {
-  return url.replace(/(:\/\/[^/@:]*):[^/@]*@/, '$1:***@').slice(0, 200)
+  return url
+    .replace(/(:\/\/[^/@:]*):.*@/s, '$1:***@')
+    .replace(/([?&][^=&#]*)=[^&#]*/g, '$1=***')
+    .slice(0, 200)
 }

@@ -4,6 +4,7 @@ import {
   answerHeaders,
   fieldNames,
   fieldValue,
+  fieldValues,
   IdempotencyError,
   type RawHeaders,
   type UpstreamFailure,
@@ -31,6 +32,9 @@ export function passThrough(passing: Passing): Promise<void> {
     const call = upstream.call(
       { method: request.method ?? 'GET', target, headers, body: passing.body ?? (hasBody(request) ? request : null) },
       {
+        interim(code: number, raw: RawHeaders) {
+          passInterim(response, code, raw)
+        },
         head(code: number, raw: RawHeaders) {
           response.writeHead(code, [...answerHeaders(raw), fieldNames.status, status])
           // The head of a silent stream must not wait for its first byte; one that is there already takes it along.
@@ -59,6 +63,14 @@ export function passThrough(passing: Passing): Promise<void> {
       resolve()
     })
   })
+}
+
+/** The interim answers that Node can send: 102, and 103 with its links (RFC 8297). 100 is this hop's own. */
+function passInterim(response: ServerResponse, code: number, raw: RawHeaders): void {
+  if (code === 102) response.writeProcessing()
+  const link = fieldValues(raw, 'link')
+  if (code !== 103 || link.length === 0) return
+  response.writeEarlyHints({ ...Object.fromEntries(pairs(answerHeaders(raw))), link })
 }
 
 /** A request has a body exactly when it says so (RFC 9112 §6.3). */

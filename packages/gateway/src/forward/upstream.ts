@@ -119,8 +119,10 @@ class Call implements UpstreamCall {
   }
 
   #onHead(status: number, headers: Buffer[], resume: () => void): boolean {
-    // Interim answers are this hop's business on recorded requests (http.md).
-    if (status < 200) return true
+    if (status < 200) {
+      this.#events.interim?.(status, textHeaders(headers))
+      return true
+    }
     this.#resume = resume
     if (!this.#over) this.#events.head(status, textHeaders(headers))
     return !this.#paused

@@ -47,6 +47,8 @@ export class Attempt implements HeldLease {
   readonly leaseMs: number
   readonly skewMs: number
   deadlineMs: number
+  /** "The effect may have begun" is recorded; never under any policy but `unknown`. */
+  dispatched = false
   readonly #home: AttemptHome
   readonly #live: Live
   #abort: AbortController | undefined
@@ -123,6 +125,7 @@ export class Attempt implements HeldLease {
     )
     if (answer === undefined) throw unavailable('Nothing was executed.')
     if (answer.kind === 'fenced') throw lostError('superseded', this.recordId)
+    this.dispatched = true
   }
 
   /** Progress of a stream: its head is there, or its capture was dropped. */

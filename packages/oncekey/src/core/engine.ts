@@ -23,6 +23,8 @@ export interface EngineParts {
   readonly clock: Clock
   readonly random: Random
   readonly digest: Digest
+  /** Margin of the sweeper, ms; that of a claim comes with its policy. */
+  readonly skewMs: number
   readonly observer?: Observer
   /** 32 bytes; else the store keeps one. */
   readonly pepper?: Uint8Array
@@ -80,7 +82,7 @@ export class Engine {
     this.calls = new StoreCalls(parts.store, parts.clock, parts.observer)
     const keeper = new LeaseKeeper((leases) => this.calls.renew(leases), parts.clock)
     this.#home = { calls: this.calls, clock: parts.clock, lives: this.#lives, keeper, observer: parts.observer }
-    this.#sweeper = new Sweeper(parts.store, parts.clock, parts.random, parts.observer)
+    this.#sweeper = new Sweeper(parts.store, parts.clock, parts.random, parts.skewMs, parts.observer)
     this.#given = parts.pepper
     this.#sweeper.start()
   }

@@ -75,7 +75,7 @@ function inProgress(recordId: RecordId, policy: Policy, leftMs: number = policy.
 
 function outcomeUnknown(recordId: RecordId): IdempotencyError {
   const sentence =
-    'The original request may have been executed, but its process died before the outcome was recorded. It is not run again; an operator has to resolve the record.'
+    'The original request may have been executed, but its process died or its answer broke off before an outcome was recorded. It is not run again; an operator has to resolve the record.'
   return new IdempotencyError('outcome_unknown', sentence, { recordId, safeToUseNewKey: false })
 }
 

@@ -18,7 +18,12 @@ export type Ending =
       readonly sent: boolean
       readonly cause: unknown
     }
-  | { readonly kind: 'threw'; readonly error: unknown }
+  | {
+      readonly kind: 'threw'
+      readonly error: unknown
+      /** "The effect may have begun" was recorded, which only `unknown` does. */
+      readonly dispatched: boolean
+    }
 
 /** The three classes of endings; see `docs/reference/endings.md`. */
 export type EndingClass = 'final' | 'not_executed' | 'indeterminate'
@@ -44,7 +49,8 @@ export function classOf(
 }
 
 function defaultClass(ending: Ending): EndingClass {
-  if (ending.kind === 'threw') return 'not_executed'
+  // Code that threw before it said that its effect may begin has done nothing; afterwards only it can know.
+  if (ending.kind === 'threw') return ending.dispatched ? 'indeterminate' : 'not_executed'
   if (ending.kind === 'failed') return ending.sent ? 'indeterminate' : 'not_executed'
   // A status says "not executed" even when the rest of the answer was cut.
   if (notExecuted.has(ending.status) || ending.header('x-should-retry') === 'true') return 'not_executed'

@@ -70,6 +70,7 @@ export class Idempotency {
     this.#engine = new Engine({
       ...platform,
       store,
+      skewMs: this.#policy.skewMs,
       ...(observer === undefined ? {} : { observer }),
       ...(pepper === undefined ? {} : { pepper }),
     })
@@ -181,7 +182,7 @@ export class Idempotency {
     const unknown = error instanceof IdempotencyError && error.code === 'outcome_unknown'
     const ending = unknown
       ? ({ class: 'indeterminate', retryAfterMs: 0 } as const)
-      : classOf({ kind: 'threw', error }, this.#options.classify)
+      : classOf({ kind: 'threw', error, dispatched: attempt.dispatched }, this.#options.classify)
     // A user's "unknown" is one under every policy: somebody who knows has said so.
     const fate = unknown
       ? 'unknown'

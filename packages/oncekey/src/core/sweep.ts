@@ -1,7 +1,7 @@
 /** The sweeper: abandoned, expired and purged records, in small pieces; any process may run it, all may. */
 import type { Clock, Timer } from './clock.ts'
 import type { Observer } from './events.ts'
-import { limits, policyDefaults } from './policy.ts'
+import { limits } from './policy.ts'
 import type { Random } from './random.ts'
 import type { Store } from './store.ts'
 
@@ -11,14 +11,16 @@ export class Sweeper {
   readonly #clock: Clock
   readonly #random: Random
   readonly #observer: Observer | undefined
+  readonly #skewMs: number
   #timer: Timer | undefined
   #stopped = false
 
-  constructor(store: Store, clock: Clock, random: Random, observer?: Observer) {
+  constructor(store: Store, clock: Clock, random: Random, skewMs: number, observer?: Observer) {
     this.#store = store
     this.#clock = clock
     this.#random = random
     this.#observer = observer
+    this.#skewMs = skewMs
   }
 
   start(): void {
@@ -36,7 +38,7 @@ export class Sweeper {
   async sweep(): Promise<void> {
     try {
       for (let more = true; more && !this.#stopped; ) {
-        const report = await this.#store.sweep(limits.sweepEntries, policyDefaults.skewMs)
+        const report = await this.#store.sweep(limits.sweepEntries, this.#skewMs)
         more = report.more
         this.#observer?.({ kind: 'swept', ...report })
       }

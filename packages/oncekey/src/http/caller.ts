@@ -27,6 +27,8 @@ export interface UpstreamFailure {
 
 /** What an upstream call tells, in this order: head, data …, then end or fail; or fail alone. */
 export interface UpstreamEvents {
+  /** A 1xx; nobody hears it on a recorded request. */
+  interim?(status: number, headers: RawHeaders): void
   head(status: number, headers: RawHeaders): void
   data(bytes: Uint8Array): void
   end(trailers: RawHeaders): void

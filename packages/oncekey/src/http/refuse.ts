@@ -3,7 +3,7 @@ import { IdempotencyError } from '../core/errors.ts'
 import type { RecordId } from '../core/key.ts'
 import type { HttpCaller } from './caller.ts'
 import { problem } from './problem.ts'
-import { type Echo, ownFields } from './respond.ts'
+import { type Echo, ownFields, sendWhole } from './respond.ts'
 
 /** Answers with the problem document of an error; a caller who has bytes already is cut. */
 export function refuse(
@@ -16,7 +16,7 @@ export function refuse(
   if (caller.started) return caller.cut()
   const { status, headers, body } = problem(error, { requestPath: request.path })
   const own = ownFields('refused', echo).slice(2)
-  caller.answer(status, [...headers, ...own], body)
+  sendWhole(caller, { status, headers, body }, own)
 }
 
 /** The same error, with the record it is about. */
