@@ -33,7 +33,8 @@ describe('endings.md', () => {
     expect(classOfAnswer(409)).toBe('final')
     expect(classOf({ kind: 'failed', sent: false, cause: undefined }).class).toBe('not_executed')
     expect(classOf({ kind: 'failed', sent: true, cause: undefined }).class).toBe('indeterminate')
-    expect(classOf({ kind: 'threw', error: new Error('x') }).class).toBe('not_executed')
+    expect(classOf({ kind: 'threw', error: new Error('x'), dispatched: false }).class).toBe('not_executed')
+    expect(classOf({ kind: 'threw', error: new Error('x'), dispatched: true }).class).toBe('indeterminate')
   })
   test('says what becomes of the record, for each class and policy', () => {
     const policies: readonly OnAbandoned[] = ['unknown', 'reexecute', 'reconcile']

@@ -9,14 +9,14 @@ import type { ClaimRequest, Settlement } from '../../packages/oncekey/src/core/s
 export type Rules = Pick<typeof reducer, 'claim' | 'renew' | 'settle' | 'append' | 'resolve' | 'sweep'>
 
 /** What one process remembers. `asking` and `settling` have sent a call whose answer was lost. */
-export interface Actor {
+interface Actor {
   readonly phase: 'idle' | 'asking' | 'held' | 'effect' | 'settling'
   readonly attempt: string
   readonly appended: number
 }
 
 /** What really happened, kept beside the record so that a wrong guard cannot hide it. */
-export interface Ghost {
+interface Ghost {
   /** The newest granted attempt and until when its lease holds, on the lease clock; '' when it has ended. */
   readonly owner: string
   readonly ownerUntil: number
@@ -53,7 +53,7 @@ export interface World {
 }
 
 /** Small times, so that states meet again. */
-export const times = { lease: 10, skew: 2, retention: 40 } as const
+const times = { lease: 10, skew: 2, retention: 40 } as const
 
 const noGhost: Ghost = {
   owner: '',

@@ -71,7 +71,7 @@ export function list(value: unknown, origin: Origin): string[] {
 }
 
 /** Refuses a value in one sentence; a URL's password is never repeated. */
-export function wrong(value: unknown, origin: Origin, wanted: string): UsageError {
+function wrong(value: unknown, origin: Origin, wanted: string): UsageError {
   const shown = typeof value === 'string' ? `"${redacted(value)}"` : JSON.stringify(value)
   return new UsageError(`${origin} is ${shown} and must be ${wanted}.`)
 }

@@ -65,12 +65,20 @@ export function passThrough(passing: Passing): Promise<void> {
   })
 }
 
-/** The interim answers that Node can send: 102, and 103 with its links (RFC 8297). 100 is this hop's own. */
+/**
+ * The interim answers that Node can send: 102, and 103 with its links (RFC 8297). 100 is this hop's own, and HTTP/1.0
+ * knows none (RFC 9110 §15.2).
+ */
 function passInterim(response: ServerResponse, code: number, raw: RawHeaders): void {
+  if (response.req.httpVersionMinor === 0) return
   if (code === 102) response.writeProcessing()
   const link = fieldValues(raw, 'link')
   if (code !== 103 || link.length === 0) return
-  response.writeEarlyHints({ ...Object.fromEntries(pairs(answerHeaders(raw))), link })
+  try {
+    response.writeEarlyHints({ ...Object.fromEntries(pairs(answerHeaders(raw))), link })
+  } catch {
+    // Node refuses several links in one line, which is how most are sent. A hint left out costs the answer nothing.
+  }
 }
 
 /** A request has a body exactly when it says so (RFC 9112 §6.3). */

@@ -1,5 +1,4 @@
 /** The gateway's server: requests in, answers out. */
-export type { GatewayParts, RequestLog } from './gateway.ts'
 export { Gateway } from './gateway.ts'
 export type { RouteRule } from './routing.ts'
 export { Routes } from './routing.ts'

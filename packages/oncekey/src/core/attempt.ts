@@ -215,7 +215,7 @@ export class Attempt implements HeldLease {
 }
 
 /** The error of an attempt that must stop. */
-export function lostError(reason: LostReason, recordId: RecordId): IdempotencyError {
+function lostError(reason: LostReason, recordId: RecordId): IdempotencyError {
   const sentences = {
     lease_lost: 'The lease could not be renewed in time; another attempt may own the operation now.',
     superseded: 'Another attempt owns the operation now; this one can no longer record anything.',

@@ -52,7 +52,7 @@ export function withoutFields(raw: RawHeaders, drop: (name: string) => boolean):
 const hopByHop = new Set(['connection', 'keep-alive', 'te', 'transfer-encoding', 'upgrade', 'http2-settings'])
 
 /** Says which fields belong to one connection (RFC 9110 §7.6.1): the known ones, `Proxy-*`, and what `Connection` names. */
-export function hopByHopOf(raw: RawHeaders): (name: string) => boolean {
+function hopByHopOf(raw: RawHeaders): (name: string) => boolean {
   const named = new Set<string>()
   for (const value of fieldValues(raw, 'connection')) {
     for (const option of value.split(',')) named.add(trimmed(option).toLowerCase())

@@ -17,7 +17,7 @@ export interface ProblemOptions {
 }
 
 /** Where a code is explained. */
-export function errorDocumentation(code: ErrorCode): string {
+function errorDocumentation(code: ErrorCode): string {
   return `https://oncekey.dev/errors/${code}`
 }
 

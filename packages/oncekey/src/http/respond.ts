@@ -40,7 +40,7 @@ export function sendWhole(caller: HttpCaller, answer: WholeAnswer, own: readonly
 }
 
 /** Does the caller take this content coding? Without `Accept-Encoding` only identity (http.md, Answers). */
-export function accepts(requestHeaders: RawHeaders, coding: string): boolean {
+function accepts(requestHeaders: RawHeaders, coding: string): boolean {
   const wanted = fieldValues(requestHeaders, 'accept-encoding').join(',').toLowerCase()
   let star = false
   for (const element of wanted.split(',')) {

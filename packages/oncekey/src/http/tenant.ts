@@ -27,7 +27,7 @@ export interface TenantOptions {
 }
 
 /** Headers that say who asks. All that are present make the tenant. */
-export const credentialHeaders: readonly string[] = ['authorization', 'x-api-key', 'api-key', 'x-goog-api-key']
+const credentialHeaders: readonly string[] = ['authorization', 'x-api-key', 'api-key', 'x-goog-api-key']
 
 /** Query parameters that say who asks; the credential is not part of what is asked, so fingerprints leave them out. */
 export const credentialParameters: ReadonlySet<string> = new Set(['key', 'api_key', 'access_token'])
