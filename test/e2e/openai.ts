@@ -10,10 +10,11 @@ type Made = typeof OpenAI
 
 /** Makes one call as the ask says; resolves also where the SDK throws. */
 export async function perform(Client: Made, file: typeof toFile, ask: Ask): Promise<Told> {
-  const client = new Client({ apiKey: ask.credential ?? 'sk-test', baseURL: `${ask.baseURL}/v1` })
+  const client = new Client({ apiKey: 'sk-test', baseURL: `${ask.baseURL}/v1` })
   const options = {
     headers: { ...(ask.key === undefined ? {} : { 'Idempotency-Key': ask.key }), ...ask.headers },
     ...(ask.timeoutMs === undefined ? {} : { timeout: ask.timeoutMs }),
+    ...(ask.retries === undefined ? {} : { maxRetries: ask.retries }),
   }
   const told: Told = { text: '', how: null, replayed: null }
   try {

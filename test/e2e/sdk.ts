@@ -20,7 +20,8 @@ export interface Ask {
   readonly prompt: string
   readonly key?: string
   readonly timeoutMs?: number
-  readonly credential?: string
+  /** Automatic retries; default: the SDK's own. */
+  readonly retries?: number
   readonly headers?: Readonly<Record<string, string>>
 }
 
@@ -115,11 +116,12 @@ function messageOf(prompt: string): Anthropic.MessageCreateParamsNonStreaming {
 }
 
 async function askAnthropic(ask: Ask): Promise<Told> {
-  const client = new Anthropic({ apiKey: ask.credential ?? 'sk-ant-test', baseURL: ask.baseURL })
+  const client = new Anthropic({ apiKey: 'sk-ant-test', baseURL: ask.baseURL })
   const told: Told = { text: '', how: null, replayed: null }
   const options = {
     headers: { ...(ask.key === undefined ? {} : { 'Idempotency-Key': ask.key }), ...ask.headers },
     ...(ask.timeoutMs === undefined ? {} : { timeout: ask.timeoutMs }),
+    ...(ask.retries === undefined ? {} : { maxRetries: ask.retries }),
   }
   const note = ({ headers }: Response): void => {
     told.how = headers.get('idempotency-status')

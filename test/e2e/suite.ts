@@ -160,6 +160,30 @@ export function suite(name: string, open: (stage: Stage) => Promise<Sdk>, kinds:
       expect(paid(sandbox)).toBe(4)
     })
 
+    test('without keys an equal wish is no retry of one that was given up: two paid calls', async () => {
+      sandbox.plan(['delay=300'])
+      const givenUp = askThrough('plain', { retries: 0 })
+      await called(sandbox, 1)
+      relay.cutAll()
+      expect((await givenUp).error).toBeDefined()
+      const other = await ask('plain')
+      expect(other).toEqual({ text: expect.stringMatching(wholeText(2)), how: 'executed', replayed: null })
+      expect(paid(sandbox)).toBe(2)
+    })
+
+    test('without keys two equal wishes that both break get an answer each: two paid calls', async () => {
+      sandbox.plan(['delay=300', 'delay=300'])
+      const telling = Promise.all([askThrough('plain'), askThrough('plain')])
+      await called(sandbox, 2)
+      relay.cutAll()
+      const told = await telling
+      expect(told.map(({ how }) => how)).toEqual(['inferred', 'inferred'])
+      expect(new Set(told.map(({ text }) => text.split(' ', 2)[1]))).toEqual(new Set(['1', '2']))
+      expect(retries().sort()).toEqual(['0', '0', '1', '1'])
+      expect(paid(sandbox)).toBe(2)
+      expect(sandbox.calls).toHaveLength(2)
+    })
+
     test('a second client joins a live stream: the same text, one call', async () => {
       sandbox.plan(['events=12, gap=80'])
       const key = freshKey()

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Sandbox } from '../../packages/gateway/src/sandbox/index.ts'
 import { called, freshKey, type Gateway, Stage, until } from '../e2e/harness.ts'
-import { type Ask, differentBodies, type Heard, open, send } from './wire.ts'
+import { type Ask, differentBodies, type Heard, insist, open, send } from './wire.ts'
 
 const stage = new Stage()
 let sandbox: Sandbox
@@ -17,11 +17,12 @@ afterEach(async () => {
 afterAll(() => stage.close())
 
 const running: Gateway[] = []
+const leaseMs = 2_000
 const takenOver = 'took over an abandoned request'
 
 async function pair(policy: string): Promise<[Gateway, Gateway]> {
   const store = stage.store()
-  const flags = ['--lease', '1s', '--skew', '200ms', '--on-abandoned', policy]
+  const flags = ['--lease', `${leaseMs}ms`, '--skew', '200ms', '--on-abandoned', policy]
   const start = (): Promise<Gateway> => stage.gateway({ upstream: sandbox.url, store, flags })
   const both = await Promise.all([start(), start()])
   running.push(...both)
@@ -29,11 +30,11 @@ async function pair(policy: string): Promise<[Gateway, Gateway]> {
 }
 
 /**
- * Stops a process between two writes. One that is stopped inside a write holds LMDB's lock, and then the others fail
- * closed (protocol.md, LMDB), which is not what these tests are about; renewals come every 333 ms and take under 10.
+ * Stops a process between two writes: its claim has been flushed by then, and the first renewal comes a third of the
+ * lease after the claim. One that is stopped inside a write blocks the others, which the last test is about.
  */
 async function pause(gateway: Gateway): Promise<void> {
-  await sleep(60)
+  await sleep(150)
   gateway.child.kill('SIGSTOP')
 }
 
@@ -71,11 +72,12 @@ describe('under reexecute, another process has taken over and answered', () => {
   test('a late stream is cut for its caller and for its follower; the record keeps the newer one', async () => {
     const [a, b] = await pair('reexecute')
     const ask: Ask = { key: freshKey(), stream: true }
-    sandbox.plan(['events=40, gap=20', 'events=6'])
+    // Silent from word 3 on, so that nothing is being written when the owner is stopped.
+    sandbox.plan(['events=8, silence=800', 'events=6'])
     const late = open(a, ask)
-    await late.has('word 3')
+    await late.has('word 2')
     const follower = open(b, ask)
-    await follower.has('word 3')
+    await follower.has('word 2')
     await pause(a)
     // The follower has bytes of an attempt whose lease runs out: it never goes on with another attempt's.
     const followed = await follower.heard
@@ -120,12 +122,12 @@ describe('nobody has taken over', () => {
   test('a lapsed lease revives and the answer is recorded', async () => {
     const [a, b] = await pair('reexecute')
     const ask: Ask = { key: freshKey() }
-    sandbox.plan(['delay=2600'])
+    sandbox.plan([`delay=${leaseMs + 1_500}`])
     const late = open(a, ask)
     await called(sandbox, 1)
     await pause(a)
     // Past the lease and the margin; nobody asks meanwhile.
-    await sleep(1_500)
+    await sleep(leaseMs + 500)
     a.child.kill('SIGCONT')
     const own = await late.heard
     expect([own.status, own.whole, own.how]).toEqual([200, true, 'executed'])
@@ -149,5 +151,37 @@ describe('nobody has taken over', () => {
     expect([again.how, again.text]).toEqual(['replayed', own.text])
     expect(differentBodies([own, again])).toBe(1)
     expect(sandbox.calls).toHaveLength(1)
+  })
+})
+
+describe('an owner that is stopped inside a write', () => {
+  test('makes the others fail closed: nothing runs, and they go on when it goes on', { timeout: 120_000 }, async () => {
+    const [a, b] = await pair('unknown')
+    const streams = Array.from({ length: 8 }, () =>
+      open(a, { key: freshKey(), stream: true, behave: 'events=20000, gap=1' }),
+    )
+    await Promise.all(streams.map((stream) => stream.has('word 3')))
+    let refused: Heard | undefined
+    let key = ''
+    let tries = 0
+    for (; refused === undefined && tries < 100; tries++) {
+      key = freshKey()
+      a.child.kill('SIGSTOP')
+      const asked = open(b, { key })
+      // Far longer than a claim takes, far shorter than a blocked one.
+      const first = await Promise.race([asked.heard, sleep(1_000, undefined)])
+      if (first === undefined) refused = await asked.heard
+      else expect(first.status).toBe(200)
+      if (refused === undefined) a.child.kill('SIGCONT')
+      await sleep(7)
+    }
+    console.log(`stopped inside a write after ${tries} tries`)
+    expect([refused?.status, refused?.code]).toEqual([503, 'store_unavailable'])
+    expect(sandbox.calls.filter(({ marker }) => marker === key)).toHaveLength(0)
+    a.child.kill('SIGCONT')
+    const again = await insist(b, { key })
+    expect([again.status, again.how]).toEqual([200, 'executed'])
+    expect(sandbox.calls.filter(({ marker }) => marker === key)).toHaveLength(1)
+    for (const stream of streams) stream.hangUp()
   })
 })

@@ -100,8 +100,8 @@ describe('an upstream that breaks off before its head', () => {
   ])('%s may have run the request: it runs again under reexecute', async (_, how) => {
     raw.requests.length = 0
     raw.serve = (socket) => {
-      if (raw.requests.length > 1) return socket.end('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
-      if (how === 'reset') socket.resetAndDestroy()
+      if (raw.requests.length > 1) socket.end('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
+      else if (how === 'reset') socket.resetAndDestroy()
       else socket.end(how === 'half' ? 'HTTP/1.1 200 OK\r\nContent-' : '')
     }
     const key = freshKey()

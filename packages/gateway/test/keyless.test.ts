@@ -48,6 +48,8 @@ describe('under retries', () => {
     const call = await upstream.call(upstream.calls.length + 1)
     asking.hangUp()
     await asking.ended
+    // Once another connection is served, the hang-up has been seen: an answer that overtakes it counts as received.
+    expect((await send(retries, { key: '""' })).status).toBe(400)
     return call
   }
 

@@ -27,9 +27,13 @@ beforeAll(async () => {
   server.on('upgrade', (request, socket, head) => {
     upgrades.push(request)
     if (request.url === '/refused') {
-      return socket.end('HTTP/1.1 401 Unauthorized\r\nX-Why: no\r\nContent-Length: 9\r\n\r\nwho there')
+      socket.end('HTTP/1.1 401 Unauthorized\r\nX-Why: no\r\nContent-Length: 9\r\n\r\nwho there')
+      return
     }
-    if (request.url === '/cut') return socket.destroy()
+    if (request.url === '/cut') {
+      socket.destroy()
+      return
+    }
     sockets.handleUpgrade(request, socket, head, (peer) => {
       peer.send('welcome')
       peer.on('message', (data, isBinary) => peer.send(data, { binary: isBinary }))

@@ -39,14 +39,17 @@ const attemptAt = numbersAt + 8 * numbers.length
 const headLengthAt = attemptAt + 4
 const textsAt = headLengthAt + 4
 
-/** Encodes a record; texts are ASCII of at most 255 characters. */
-export function encodeRecord({ record, leaseEpoch, body }: EncodedRecord): Uint8Array {
+/** Encodes a record into what `allocate` gives for a length; texts are ASCII of at most 255 characters. */
+export function encodeRecord<Bytes extends Uint8Array>(
+  { record, leaseEpoch, body }: EncodedRecord,
+  allocate: (length: number) => Bytes,
+): Bytes {
   const texts = [record.attemptId, record.fingerprint, record.rawFingerprint, record.outcomeDigest, leaseEpoch]
   let length = textsAt
   for (const text of texts) length += 1 + text.length
   const head = record.head
-  const bytes = new Uint8Array(length + (head?.length ?? 0) + (body?.length ?? 0))
-  const view = new DataView(bytes.buffer)
+  const bytes = allocate(length + (head?.length ?? 0) + (body?.length ?? 0))
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   bytes[0] = format
   bytes[1] = states.indexOf(record.state)
   bytes[2] = policies.indexOf(record.onAbandoned)
@@ -58,6 +61,7 @@ export function encodeRecord({ record, leaseEpoch, body }: EncodedRecord): Uint8
     (head === undefined ? 0 : flag.head) |
     (body === undefined ? 0 : flag.body)
   bytes[4] = outcomes.indexOf(record.outcome)
+  bytes.fill(0, 5, numbersAt)
   for (let at = 0; at < numbers.length; at++) view.setFloat64(numbersAt + 8 * at, record[numbers[at] as 'fence'])
   view.setUint32(attemptAt, record.attempt)
   view.setUint32(headLengthAt, head?.length ?? 0)
@@ -71,8 +75,11 @@ export function encodeRecord({ record, leaseEpoch, body }: EncodedRecord): Uint8
   return bytes
 }
 
-/** The reverse; head and body are views of `bytes`. Another format is `store_unavailable`, never absent. */
-export function decodeRecord(bytes: Uint8Array): EncodedRecord {
+/**
+ * The reverse. Head and body are views of `bytes`; with `lasts` false the head is a copy, for bytes that the next read
+ * overwrites. Another format is `store_unavailable`, never absent.
+ */
+export function decodeRecord(bytes: Uint8Array, lasts = true): EncodedRecord {
   const state = states[bytes[1] ?? 255]
   const onAbandoned = policies[bytes[2] ?? 255]
   if (bytes[0] !== format || bytes.length < textsAt || state === undefined || onAbandoned === undefined)
@@ -82,10 +89,9 @@ export function decodeRecord(bytes: Uint8Array): EncodedRecord {
   const flags = bytes[3] ?? 0
   let at = textsAt
   const text = (): string => {
-    const end = at + 1 + (bytes[at] ?? 0)
-    let value = ''
-    for (at += 1; at < end; at++) value += String.fromCharCode(bytes[at] ?? 0)
-    return value
+    const from = at + 1
+    at = from + (bytes[at] ?? 0)
+    return asciiAt(bytes, from, at)
   }
   const attemptId = text() as AttemptId
   const fingerprint = text() as Fingerprint
@@ -94,6 +100,7 @@ export function decodeRecord(bytes: Uint8Array): EncodedRecord {
   const leaseEpoch = text()
   const bodyAt = at + view.getUint32(headLengthAt)
   if (bodyAt > bytes.length) throw unreadable()
+  const head = (flags & flag.head) === 0 ? undefined : bytes.subarray(at, bodyAt)
   const record: IdempotencyRecord = {
     state,
     attemptId,
@@ -107,7 +114,7 @@ export function decodeRecord(bytes: Uint8Array): EncodedRecord {
     resolved: (flags & flag.resolved) !== 0,
     fingerprint,
     rawFingerprint,
-    head: (flags & flag.head) === 0 ? undefined : bytes.subarray(at, bodyAt),
+    head: lasts || head === undefined ? head : new Uint8Array(head),
     bodyLength: number(2),
     outcome: outcomes[bytes[4] ?? 0],
     outcomeDigest,
@@ -120,6 +127,26 @@ export function decodeRecord(bytes: Uint8Array): EncodedRecord {
     tombstoneMs: number(9),
   }
   return { record, leaseEpoch, body: (flags & flag.body) === 0 ? undefined : bytes.subarray(bodyAt) }
+}
+
+/** Eight characters a call: half the time of one a call, and no chain of strings for the garbage collector. */
+function asciiAt(bytes: Uint8Array, from: number, until: number): string {
+  let text = ''
+  let at = from
+  for (; at + 8 <= until; at += 8) {
+    text += String.fromCharCode(
+      bytes[at] as number,
+      bytes[at + 1] as number,
+      bytes[at + 2] as number,
+      bytes[at + 3] as number,
+      bytes[at + 4] as number,
+      bytes[at + 5] as number,
+      bytes[at + 6] as number,
+      bytes[at + 7] as number,
+    )
+  }
+  for (; at < until; at++) text += String.fromCharCode(bytes[at] as number)
+  return text
 }
 
 function unreadable(): IdempotencyError {

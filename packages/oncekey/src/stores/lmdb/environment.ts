@@ -1,5 +1,6 @@
 /** The LMDB environment: its options with their reasons, its keys, and conditional writes. */
-import { statSync } from 'node:fs'
+import { closeSync, openSync, readSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 import { open, type RootDatabase } from 'lmdb'
 import { IdempotencyError } from '../../core/errors.ts'
 import type { RecordId } from '../../core/key.ts'
@@ -10,6 +11,12 @@ export type Environment = RootDatabase<Buffer, Key>
 /** Keys sort by kind, then by id. */
 export type Key = string | (string | number)[]
 
+/** The kinds of entries that are walked: records, chunks of bodies, keyless lists. */
+export type Kind = 'r' | 'c' | 'k'
+
+/** The key of a chunk, as it is read back. */
+export type ChunkKey = [kind: 'c', id: string, attemptId: string, offset: number]
+
 /** The keys of the kinds of entries. */
 export const keys = {
   record: (id: RecordId): Key => ['r', id],
@@ -17,8 +24,8 @@ export const keys = {
   keyless: (listId: string): Key => ['k', listId],
   meta: (name: string): Key => ['m', name],
   /** First and last of a kind, for walks. */
-  first: (kind: 'r' | 'c' | 'k'): Key => [kind],
-  last: (kind: 'r' | 'c' | 'k'): Key => [kind, '\uffff'],
+  first: (kind: Kind): Key => [kind],
+  last: (kind: Kind): Key => [kind, '\uffff'],
 } as const
 
 /** What can be asked of an environment. */
@@ -32,8 +39,7 @@ export interface OpenOptions {
 /** Opens or creates the environment in a folder. Throws IdempotencyError (`store_unavailable`) with the path. */
 export function openEnvironment(path: string, options: OpenOptions): Environment {
   try {
-    const existing = statSync(path, { throwIfNoEntry: false })
-    if (existing !== undefined && !existing.isDirectory()) throw new Error('it is a file')
+    refuseOther(path)
     const environment = open<Buffer, Key>({
       path,
       encoding: 'binary',
@@ -52,19 +58,56 @@ export function openEnvironment(path: string, options: OpenOptions): Environment
     throw new IdempotencyError(
       'store_unavailable',
       `The LMDB store at ${path} cannot be opened: ${reason}. Give a folder that this user may write to.`,
-      {
-        cause: error,
-      },
+      { cause: error },
     )
   }
 }
 
-/** Runs the writes only if the entry still has this revision (undefined: still absent). False when it has moved on. */
+/** Where LMDB's first page says that it is one. */
+const magic = { at: 24, bytes: [0xde, 0xc0, 0xef, 0xbe] } as const
+
+/** LMDB maps whatever `data.mdb` it finds, and a file that is not one of its own ends the process with a SIGSEGV. */
+function refuseOther(path: string): void {
+  const existing = statSync(path, { throwIfNoEntry: false })
+  if (existing !== undefined && !existing.isDirectory()) throw new Error('it is a file')
+  const file = join(path, 'data.mdb')
+  if ((statSync(file, { throwIfNoEntry: false })?.size ?? 0) === 0) return
+  const found = Buffer.alloc(magic.bytes.length)
+  const descriptor = openSync(file, 'r')
+  readSync(descriptor, found, 0, found.length, magic.at)
+  closeSync(descriptor)
+  if (!found.equals(Buffer.from(magic.bytes))) throw new Error('its data.mdb is no LMDB file')
+}
+
+/** Puts the entry only if it still has this revision (undefined: is still absent). False when it has moved on. */
+export function putIf(
+  environment: Environment,
+  key: Key,
+  revision: number | undefined,
+  bytes: Buffer,
+  next: number,
+): Promise<boolean> {
+  // The driver takes null for "only if absent", which its types leave out.
+  const expected = (revision ?? null) as number
+  return environment.put(key, bytes, next, expected).catch(failed)
+}
+
+/** Runs the writes only if the entry still has this revision (undefined: is still absent). */
 export function writeIf(
   environment: Environment,
   key: Key,
   revision: number | undefined,
   write: () => void,
 ): Promise<boolean> {
-  return revision === undefined ? environment.ifNoExists(key, write) : environment.ifVersion(key, revision, write)
+  const written =
+    revision === undefined ? environment.ifNoExists(key, write) : environment.ifVersion(key, revision, write)
+  return written.catch(failed)
+}
+
+/** A commit that failed (disk full, map full) is the store's failure, with LMDB's own reason as the cause. */
+function failed(error: unknown): never {
+  // The driver rejects this second promise too; unheard, it would end the process.
+  const reason = (error as { readonly commitError?: Promise<unknown> }).commitError
+  reason?.catch(() => {})
+  throw new IdempotencyError('store_unavailable', 'LMDB could not write. Is the disk full?', { cause: error })
 }
