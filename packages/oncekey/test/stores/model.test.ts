@@ -1,0 +1,219 @@
+/** Random histories: the reducer, the memory store and LMDB give the same answers, and no invariant breaks on the way. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { afterAll, expect, test } from 'vitest'
+import type { Fingerprint } from '../../src/core/fingerprint.ts'
+import type { RecordId } from '../../src/core/key.ts'
+import type { AttemptId, IdempotencyRecord } from '../../src/core/record.ts'
+import * as reducer from '../../src/core/reducer.ts'
+import type { ClaimRequest, Settlement, Store } from '../../src/core/store.ts'
+import { lmdbStore } from '../../src/stores/lmdb/index.ts'
+import { memoryStore } from '../../src/stores/memory.ts'
+
+const times = { leaseMs: 1_000, skewMs: 200, retentionMs: 5_000 }
+const policies = ['unknown', 'reexecute', 'reconcile'] as const
+const endings = ['dispatched', 'head', 'dropped', 'completed', 'omitted', 'released', 'unknown'] as const
+
+const id = fc.nat(1)
+const attempt = fc.nat(5)
+const kind = <K extends string>(name: K) => fc.constant(name)
+const bytes = fc.uint8Array({ minLength: 1, maxLength: 4 })
+
+/** What can happen, to one of two records, by one of six attempts. */
+const command = fc.oneof(
+  { weight: 4, arbitrary: fc.record({ kind: kind('claim'), id, attempt, policy: fc.nat(2), other: fc.nat(9) }) },
+  { weight: 2, arbitrary: fc.record({ kind: kind('renew'), id, attempt }) },
+  { weight: 2, arbitrary: fc.record({ kind: kind('append'), id, attempt, offset: fc.nat(6), bytes }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: kind('settle'),
+      id,
+      attempt,
+      as: fc.constantFrom(...endings),
+      offset: fc.nat(6),
+      digest: fc.nat(1),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ kind: kind('resolve'), id, attempt, fresh: fc.nat(3) }) },
+  { weight: 3, arbitrary: fc.record({ kind: kind('pass'), ms: fc.constantFrom(1, 500, 1_201, 5_001, 7_000) }) },
+  { weight: 1, arbitrary: fc.record({ kind: kind('back'), ms: fc.constantFrom(100, 100_000) }) },
+  { weight: 1, arbitrary: fc.record({ kind: kind('sweep') }) },
+)
+type Command = typeof command extends fc.Arbitrary<infer C> ? C : never
+type Of<K extends Command['kind']> = Extract<Command, { kind: K }>
+
+const utf8 = new TextEncoder()
+const idOf = (number: number, run: string): RecordId => `${run}-${number}` as RecordId
+const attemptOf = (number: number): AttemptId => `attempt-${number}` as AttemptId
+
+function claimOf(c: Of<'claim'>, run: string): ClaimRequest {
+  const onAbandoned = policies[c.policy] ?? 'unknown'
+  const fingerprint = (c.other === 0 ? 'another' : 'same') as Fingerprint
+  const ids = { recordId: idOf(c.id, run), attemptId: attemptOf(c.attempt) }
+  return { ...ids, fingerprint, rawFingerprint: '', onAbandoned, tombstoneMs: 0, ...times }
+}
+
+function settlementOf(c: Of<'settle'>, run: string): Settlement {
+  const ids = { recordId: idOf(c.id, run), attemptId: attemptOf(c.attempt) }
+  const head = utf8.encode('head')
+  const digest = `d${c.digest}`
+  const nothing = { offset: 0, bytes: new Uint8Array(0) }
+  const rest = { offset: c.offset, bytes: utf8.encode('!') }
+  if (c.as === 'dispatched' || c.as === 'dropped') return { ...ids, kind: c.as }
+  if (c.as === 'head') return { ...ids, kind: 'head', head }
+  if (c.as === 'completed') return { ...ids, kind: 'completed', outcome: 'response', head, rest, digest }
+  if (c.as === 'omitted') return { ...ids, kind: 'completed', outcome: 'omitted', head, rest: nothing, digest }
+  if (c.as === 'released') return { ...ids, kind: 'released', retryAfterMs: c.digest * 100, digest }
+  return { ...ids, kind: 'unknown', digest }
+}
+
+/** Time that all of them share. */
+const time = { wall: 1_800_000_000_000, mono: 1_000_000 }
+const clock = { wallMs: () => time.wall, monotonicMs: () => time.mono }
+
+/** The pure model: the reducer over a Map, with the bytes that were written. */
+class Model {
+  readonly records = new Map<RecordId, IdempotencyRecord>()
+  readonly bodies = new Map<RecordId, Uint8Array>()
+  readonly #lastFence = new Map<RecordId, number>()
+  #fenceFloor = 0
+
+  step<A>(
+    id: RecordId,
+    decide: (record: IdempotencyRecord | undefined, now: reducer.StoreTime) => reducer.Reduction<A>,
+  ): A {
+    const before = this.records.get(id)
+    const now = { wallMs: time.wall, leaseMs: time.mono, fenceFloor: this.#fenceFloor }
+    const { record, answer, drop, write } = decide(before, now)
+    if (drop !== undefined || record === undefined) this.bodies.delete(id)
+    if (record === undefined) {
+      if (before !== undefined) this.#fenceFloor = Math.max(this.#fenceFloor, before.fence)
+      this.records.delete(id)
+      return answer
+    }
+    if (write !== undefined) this.bodies.set(id, Uint8Array.from([...(this.bodies.get(id) ?? []), ...write.bytes]))
+    this.records.set(id, record)
+    expect(this.bodies.get(id)?.length ?? 0, 'I10 completeness').toBe(record.bodyLength)
+    if (record.attemptId !== before?.attemptId && record.state === 'running') {
+      expect(record.fence, 'I9 monotonic fence').toBeGreaterThan(this.#lastFence.get(id) ?? 0)
+      this.#lastFence.set(id, record.fence)
+    }
+    return answer
+  }
+}
+
+/** An answer as it can be compared: bytes as numbers, absent members absent. */
+function plain(answer: unknown): unknown {
+  // By the holder and not by the value: a Buffer has turned itself into an object by then.
+  return JSON.parse(
+    JSON.stringify(answer, function (this: Record<string, unknown>, key, value) {
+      const held = this[key]
+      return held instanceof Uint8Array ? [...held] : value
+    }),
+  )
+}
+
+async function sweepAll(store: Store): Promise<void> {
+  for (let more = true; more; ) more = (await store.sweep(100, times.skewMs)).more
+}
+
+async function apply(c: Command, run: string, model: Model, stores: readonly Store[]): Promise<void> {
+  const all = async (ask: (store: Store) => Promise<unknown>, expected: unknown): Promise<void> => {
+    for (const store of stores) {
+      expect(plain(await ask(store)), `${store.capabilities.name}: ${JSON.stringify(c)}`).toEqual(plain([expected]))
+    }
+  }
+  if (c.kind === 'pass') {
+    time.wall += c.ms
+    time.mono += c.ms
+  } else if (c.kind === 'back') {
+    time.wall -= c.ms
+  } else if (c.kind === 'claim') {
+    const ask = claimOf(c, run)
+    const answer = model.step(ask.recordId, (record, now) => reducer.claim(record, ask, now))
+    const whole = answer.kind === 'held' && answer.record.state === 'completed'
+    const body = model.bodies.get(ask.recordId) ?? new Uint8Array(0)
+    await all((store) => store.claim([ask]), whole ? { ...answer, body } : answer)
+  } else if (c.kind === 'renew') {
+    const ask = { recordId: idOf(c.id, run), attemptId: attemptOf(c.attempt), leaseMs: times.leaseMs }
+    const answer = model.step(ask.recordId, (record, now) => reducer.renew(record, ask, now))
+    await all((store) => store.renew([ask]), answer)
+  } else if (c.kind === 'settle') {
+    const ask = settlementOf(c, run)
+    const answer = model.step(ask.recordId, (record, now) => reducer.settle(record, ask, now))
+    await all((store) => store.settle([ask]), answer)
+  } else if (c.kind === 'resolve') {
+    const ids = { recordId: idOf(c.id, run), expected: attemptOf(c.attempt), fresh: `fresh-${c.fresh}` as AttemptId }
+    const ask = { ...ids, to: 'released' as const }
+    const answer = model.step(ask.recordId, (record, now) => reducer.resolve(record, ask, now))
+    await all((store) => store.resolve([ask]), answer)
+  } else if (c.kind === 'append') {
+    const ask = { recordId: idOf(c.id, run), attemptId: attemptOf(c.attempt), offset: c.offset, bytes: c.bytes }
+    const stored = model.bodies.get(ask.recordId)
+    const answer = model.step(ask.recordId, (record) => reducer.append(record, ask))
+    const same = c.bytes.every((byte, at) => stored?.[c.offset + at] === byte)
+    const expected = answer === 'inside' ? (same ? 'already' : 'refused') : answer
+    await all((store) => store.append([ask]), { kind: expected })
+  } else {
+    for (const id of [...model.records.keys()]) {
+      model.step(id, (record, now) => reducer.sweep(record as IdempotencyRecord, times.skewMs, now))
+    }
+    for (const store of stores) await sweepAll(store)
+  }
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'oncekey-model-'))
+const lmdb = lmdbStore(folder, { clock: { ...clock, bootId: () => 'one boot' } })
+
+afterAll(async () => {
+  await lmdb.close()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+const history = fc.array(command, { minLength: 5, maxLength: 40 })
+let runs = 0
+
+/** A run begins after every time there has been, for LMDB's fence floor is that of all runs before it. */
+function begin(): string {
+  runs += 1
+  time.wall = 1_800_000_000_000 + runs * 10_000_000
+  return `run${runs}`
+}
+
+test('the reducer, memory and LMDB agree on every answer, record and byte', { timeout: 120_000 }, async () => {
+  const property = fc.asyncProperty(history, async (commands) => {
+    const run = begin()
+    const model = new Model()
+    const stores = [memoryStore(clock), lmdb]
+    for (const c of commands) await apply(c, run, model, stores)
+    for (const id of [idOf(0, run), idOf(1, run)]) {
+      const expected = model.records.get(id)
+      for (const store of stores) {
+        const [read] = await store.read([id])
+        expect(plain(read?.record ?? null), store.capabilities.name).toEqual(plain(expected ?? null))
+        if (expected === undefined || expected.bodyLength === 0) continue
+        const whole = Buffer.concat(await store.readBody(id, expected.attemptId, 0))
+        expect([...whole]).toEqual([...(model.bodies.get(id) ?? [])])
+      }
+    }
+  })
+  await fc.assert(property, { numRuns: 1_500 })
+})
+
+test('the control: a store that forgets to compare the attempt is told apart', async () => {
+  const property = fc.asyncProperty(history, async (commands) => {
+    const run = begin()
+    const store = memoryStore(clock)
+    const settle = store.settle.bind(store)
+    store.settle = async (asks) => {
+      const reads = await store.read(asks.map((ask) => ask.recordId))
+      return settle(asks.map((ask, at) => ({ ...ask, attemptId: reads[at]?.record?.attemptId ?? ask.attemptId })))
+    }
+    const model = new Model()
+    for (const c of commands) await apply(c, run, model, [store])
+  })
+  expect((await fc.check(property, { numRuns: 250 })).failed).toBe(true)
+})
