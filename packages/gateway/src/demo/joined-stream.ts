@@ -27,6 +27,7 @@ interface Pair {
   readonly missed: number
 }
 
+/** Streams twice each way; the way without Oncekey runs beside and is only counted. */
 export async function joinedStream(show: Show): Promise<Outcome> {
   const ways = twoWays(show, 'stream', 'Who delivers what?', `events=${words},gap=${gapMs}`)
   title(show, 3, 'Two clients, one key: the second joins the running stream of the first')

@@ -16,11 +16,12 @@ import {
 } from './scene.ts'
 import { leaseMs, until } from './stage.ts'
 
-const noGateway = '(With no gateway to kill, the connection breaks at the same moment.)'
+const noGateway = '(Without Oncekey no gateway dies: the connection breaks at that moment.)'
 
 /** How long the provider works on the call in whose middle the gateway is killed. */
 const workMs = 2_000
 
+/** Scene 4: the outcome is on disk, so the next process replays it. */
 export async function killedAfter(show: Show): Promise<Outcome> {
   const { stage, client } = show
   const ways = twoWays(show, 'after', 'When is the bill due?', `events=${words}`)
@@ -35,6 +36,7 @@ export async function killedAfter(show: Show): Promise<Outcome> {
   return came
 }
 
+/** Scene 5: nobody knows the outcome, and policy `unknown` never runs it twice. */
 export async function killedDuring(show: Show): Promise<Outcome> {
   const { stage, client } = show
   const ways = twoWays(show, 'during', 'Who is liable?', `events=${words},delay=${workMs}`)

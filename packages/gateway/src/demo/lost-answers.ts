@@ -17,6 +17,7 @@ import {
 
 const fates: readonly Fate[] = [{ kind: 'lose' }, { kind: 'lose' }]
 
+/** Asks first without Oncekey, then with it. */
 export async function lostAnswers(show: Show): Promise<Outcome> {
   const { stage, client, screen } = show
   const ways = twoWays(show, 'lost', 'What does the customer pay for?', `events=${words}`)

@@ -56,6 +56,7 @@ export function conclude({ screen }: Show, ...lines: readonly string[]): void {
   screen.line()
 }
 
+/** The first line of a scene. */
 export function title({ screen }: Show, number: number, text: string): void {
   screen.line(screen.in('bold', `${number}. ${text}`))
 }

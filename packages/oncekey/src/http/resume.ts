@@ -9,24 +9,37 @@ const settleMs = 100
 
 /**
  * Reads what there is of the stream and looks for the event; the reader it answers begins after that event, or from
- * the first byte where no event has this id.
+ * the first byte where no event has this id. Only what came after the last whole event is looked at again.
  */
 export async function skipTo(source: StreamReader, lastEventId: string, clock: Clock): Promise<StreamReader> {
   const parts: Uint8Array[] = []
   let length = 0
-  let from: number | undefined
-  while (from === undefined) {
-    let read = false
+  let unfinished: Uint8Array = new Uint8Array(0)
+  do {
     for (let bytes = source.read(); bytes !== undefined; bytes = source.read()) {
       parts.push(bytes)
       length += bytes.length
-      read = true
+      const news = concat([unfinished, bytes], unfinished.length + bytes.length)
+      const from = offsetAfterEvent(news, lastEventId)
+      if (from !== undefined) return new Prefixed(news.subarray(from), source)
+      unfinished = news.subarray(lastBlankLine(news))
     }
-    if (read) from = offsetAfterEvent(concat(parts, length), lastEventId)
-    if (from !== undefined || source.state !== 'open' || !(await more(source, clock))) break
-  }
-  return new Prefixed(concat(parts, length).subarray(from ?? 0), source)
+  } while (source.state === 'open' && (await more(source, clock)))
+  return new Prefixed(concat(parts, length), source)
 }
+
+/** Where the last whole event ends: behind two line ends in a row, of any kind; 0 if there is none. */
+function lastBlankLine(bytes: Uint8Array): number {
+  for (let at = bytes.length - 1; at > 0; at--) {
+    const [before, byte] = [bytes[at - 1], bytes[at]]
+    if (byte === before && (byte === lf || byte === cr)) return at + 1
+    if (byte === lf && before === cr && at > 2 && bytes[at - 2] === lf && bytes[at - 3] === cr) return at + 1
+  }
+  return 0
+}
+
+const lf = 10
+const cr = 13
 
 /** True when the source woke us, false when it stayed silent. */
 function more(source: StreamReader, clock: Clock): Promise<boolean> {
