@@ -64,7 +64,13 @@ async function judgeRecord(store, plan, record, ack) {
 
 /** What another caller must be told after the restart, when every former lease is over. */
 function judgeClaim(plan, record, answer) {
-  const told = { absent: 'claim', claimed: 'takeover', dispatched: 'unknown', released: 'retry', completed: 'completed' }
+  const told = {
+    absent: 'claim',
+    claimed: 'takeover',
+    dispatched: 'unknown',
+    released: 'retry',
+    completed: 'completed',
+  }
   const got = answer.kind === 'granted' ? answer.by : answer.record.state
   if (got !== told[stepOf(record)]) return ['wrong', `a claim of ${stepOf(record)} was told ${got}`]
   if (got === 'completed' && answer.body !== undefined && !plan.body.equals(answer.body)) return ['half', 'replayed']

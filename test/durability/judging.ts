@@ -37,7 +37,8 @@ export class Judge {
     const folder = join(this.#folder, 'image')
     mkdirSync(folder, { recursive: true })
     const bytes = Buffer.from(image.bytes)
-    if (restart === 'another boot') for (const at of bootIdAt) if (at < bytes.length) bytes.writeUInt8(~bytes[at]! & 255, at)
+    if (restart === 'another boot')
+      for (const at of bootIdAt) if (at < bytes.length) bytes.writeUInt8(~bytes[at]! & 255, at)
     writeFileSync(join(folder, 'data.mdb'), bytes)
     const open = restart === 'safe restore' ? { safeRestore: true } : {}
     const faults = await this.#ask(JSON.stringify({ folder, acks: image.acks, open }))
@@ -60,7 +61,9 @@ export class Judge {
     const answered = new AbortController()
     const { signal } = answered
     try {
-      const answer = once(this.#lines!, 'line', { signal }).then(([text]) => (JSON.parse(text) as { faults: Fault[] }).faults)
+      const answer = once(this.#lines!, 'line', { signal }).then(
+        ([text]) => (JSON.parse(text) as { faults: Fault[] }).faults,
+      )
       const death = once(child, 'exit', { signal }).then(([code, by]): Fault[] => {
         this.#child = undefined
         return [['killed', `${by ?? code}`]]

@@ -73,7 +73,8 @@ export function callsOf(trace: string): Call[] {
     if (text.startsWith('<... ')) {
       const call = unfinished.get(pid)
       const resumed = text.indexOf(' resumed>')
-      if (call === undefined || text.slice(5, resumed) !== call.name) throw new Error(`Trace: nothing to resume: ${line}`)
+      if (call === undefined || text.slice(5, resumed) !== call.name)
+        throw new Error(`Trace: nothing to resume: ${line}`)
       unfinished.delete(pid)
       Object.assign(call, ending(text.slice(resumed + ' resumed>'.length), call.args), { end: at })
       continue

@@ -77,6 +77,7 @@ export class Stage {
   readonly #programs: Program[] = []
   readonly #folders: string[] = []
   readonly #others: { close(): unknown }[] = []
+  #closed = false
 
   async sandbox(): Promise<Sandbox> {
     const sandbox = await startSandbox()
@@ -86,6 +87,7 @@ export class Stage {
 
   /** A folder of its own under the temporary one. */
   folder(): string {
+    this.#stillOpen()
     const folder = mkdtempSync(join(tmpdir(), 'oncekey-e2e-'))
     this.#folders.push(folder)
     return folder
@@ -115,6 +117,7 @@ export class Stage {
 
   /** `oncekey gateway` that need not come up. */
   spawnGateway({ upstream, store = this.store(), flags = [] }: GatewayOptions): Gateway {
+    this.#stillOpen()
     if (!existsSync(built)) throw new Error('The gateway is not built. Run: npm run build')
     const own = ['gateway', '--upstream', upstream, '--store', store, '--port', '0']
     const gateway = new Gateway(process.execPath, [bin, ...own, ...flags])
@@ -138,7 +141,13 @@ export class Stage {
     return gateway
   }
 
+  /** A test that ran out of time goes on when its gateways are killed, and would start others that nobody ends. */
+  #stillOpen(): void {
+    if (this.#closed) throw new Error('The stage is closed.')
+  }
+
   async close(): Promise<void> {
+    this.#closed = true
     await Promise.all(this.#programs.map((program) => program.over || program.end('SIGKILL')))
     await Promise.all(this.#others.map((other) => other.close()))
     for (const folder of this.#folders) rmSync(folder, { recursive: true, force: true })

@@ -296,7 +296,7 @@ export function suite(name: string, open: (stage: Stage) => Promise<Sdk>, kinds:
   })
 }
 
-/** A call without a key whose answer got lost when it was already on its way: the one that keys are for. */
+/** What a lost answer costs without the gateway, and the one case that needs a key: lost when it was on its way already. */
 export function limitOfKeyless(name: string, open: (stage: Stage) => Promise<Sdk>): void {
   describe(`${name}, without the protection`, () => {
     const stage = new Stage()

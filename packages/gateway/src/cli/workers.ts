@@ -29,7 +29,9 @@ export function runPrimary(config: GatewayConfig, log: Logger, readyLine: (port:
         failed ||= code !== 0
         if (stopping || (!announced && performance.now() - startedMs < tooSoonMs)) return ended(code)
         log.error({ worker: worker.process.pid, code, signal }, 'a worker died; another one takes its place')
-        start()
+        // One that cannot start would be started for ever without a pause.
+        const soon = performance.now() - startedMs < tooSoonMs
+        setTimeout(() => (stopping ? ended(code) : start()), soon ? tooSoonMs : 0)
       })
     }
     // The others would start against the same mistake: what the first one said is enough.

@@ -8,12 +8,13 @@ interface Pending<Item, Answer> {
   readonly reject: (error: unknown) => void
 }
 
-/** Gathers single items into calls of at most `limits.batchEntries`, one call in flight at a time. */
+/** Gathers single items into calls of at most `limits.batchEntries`, `limits.batchesInFlight` of them at a time. */
 export class Batcher<Item, Answer> {
   readonly #call: (items: readonly Item[]) => Promise<readonly Answer[]>
   readonly #clock: Clock
   #queue: Pending<Item, Answer>[] = []
-  #busy = false
+  #scheduled = false
+  #inFlight = 0
 
   constructor(call: (items: readonly Item[]) => Promise<readonly Answer[]>, clock: Clock) {
     this.#call = call
@@ -24,19 +25,18 @@ export class Batcher<Item, Answer> {
   add(item: Item): Promise<Answer> {
     return new Promise((resolve, reject) => {
       this.#queue.push({ item, resolve, reject })
-      if (this.#busy) return
-      this.#busy = true
+      if (this.#scheduled || this.#inFlight >= limits.batchesInFlight) return
+      this.#scheduled = true
       queueMicrotask(() => this.#flush())
     })
   }
 
   #flush(): void {
+    this.#scheduled = false
     const batch = this.#queue.length > limits.batchEntries ? this.#queue.splice(0, limits.batchEntries) : this.#queue
     if (batch === this.#queue) this.#queue = []
-    if (batch.length === 0) {
-      this.#busy = false
-      return
-    }
+    if (batch.length === 0) return
+    this.#inFlight += 1
     // A call that never answers must not hold up those behind it, so the time-out also frees the slot.
     let open = true
     const done = (settle: () => void): void => {
@@ -44,7 +44,8 @@ export class Batcher<Item, Answer> {
       open = false
       timer.cancel()
       settle()
-      this.#flush()
+      this.#inFlight -= 1
+      if (!this.#scheduled) this.#flush()
     }
     const fail = (error: unknown): void => done(() => batch.map((pending) => pending.reject(error)))
     const timer = this.#clock.setTimer(

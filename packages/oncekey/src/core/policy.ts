@@ -43,6 +43,8 @@ export const limits = {
   storeBudgetMs: 5_000,
   /** Most entries of one store call; keeps one call's time, and what a lost answer repeats, small. */
   batchEntries: 512,
+  /** Calls of one kind under way at a time: while the first waits for the disk, the second is already written. */
+  batchesInFlight: 2,
   waitersPerRecord: 1_000,
   waitersPerProcess: 10_000,
   /** First poll, its growth, and its cap for waiters; a follower of a live stream is capped lower. */
