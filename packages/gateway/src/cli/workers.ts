@@ -26,7 +26,8 @@ export function runPrimary(config: GatewayConfig, log: Logger, readyLine: (port:
       })
       worker.on('exit', (code, signal) => {
         ready.delete(worker)
-        failed ||= code !== 0
+        // One that was told to stop before it had begun to listen had nothing to finish.
+        failed ||= code !== 0 && !(stopping && signal === 'SIGTERM')
         if (stopping || (!announced && performance.now() - startedMs < tooSoonMs)) return ended(code)
         log.error({ worker: worker.process.pid, code, signal }, 'a worker died; another one takes its place')
         // One that cannot start would be started for ever without a pause.

@@ -31,15 +31,19 @@ export async function rejected(call: Promise<unknown>, what: string): Promise<un
   throw new Error(`${what}: expected a rejection`)
 }
 
-/** Bytes by their length and a sum, everything else as JSON with sorted members. */
+/** JSON with sorted members, in which bytes are their length and a sum. */
 function text(value: unknown): string {
-  return JSON.stringify(value, (_, member: unknown) => {
-    if (member instanceof Uint8Array) return `${member.length} bytes ${sum(member)}`
-    if (member === undefined) return '(undefined)'
-    if (typeof member !== 'object' || member === null || Array.isArray(member)) return member
-    const entries = Object.entries(member).filter(([, inner]) => inner !== undefined)
-    return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)))
-  })
+  return JSON.stringify(plain(value))
+}
+
+function plain(value: unknown): unknown {
+  if (value instanceof Uint8Array) return `${value.length} bytes, sum ${sum(value)}`
+  if (value === undefined) return 'undefined'
+  if (typeof value !== 'object' || value === null) return value
+  if (Array.isArray(value)) return value.map(plain)
+  const members = Object.entries(value).filter(([, member]) => member !== undefined)
+  const sorted = members.sort(([a], [b]) => (a < b ? -1 : 1))
+  return Object.fromEntries(sorted.map(([name, member]) => [name, plain(member)]))
 }
 
 function sum(bytes: Uint8Array): number {
