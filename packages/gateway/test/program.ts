@@ -13,6 +13,12 @@ export interface Exit {
   readonly signal: NodeJS.Signals | null
 }
 
+const running = new Set<ChildProcess>()
+// A test that failed before its end must not leave its programs behind.
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+})
+
 /** A run of `oncekey`, whatever came of it. */
 export class Program {
   readonly child: ChildProcess
@@ -27,6 +33,8 @@ export class Program {
       stdio: ['ignore', 'pipe', 'pipe'],
       ...(cwd === undefined ? {} : { cwd }),
     })
+    running.add(this.child)
+    this.child.on('close', () => running.delete(this.child))
     this.child.stdout?.on('data', (bytes: Buffer) => (this.stdout += bytes.toString()))
     this.child.stderr?.on('data', (bytes: Buffer) => (this.stderr += bytes.toString()))
     this.exited = once(this.child, 'close').then(([code, signal]) => ({ code, signal }) as Exit)

@@ -196,24 +196,19 @@ test('a stream with its terminator is whole even where its end is that of the co
   expect([second.text, second.how]).toEqual([wholeOf(openai), 'replayed'])
 })
 
-test('a caller whose answer ends with the connection gets a reset, not an end, thirty times of thirty', async () => {
+test.each([
+  ['covered', `POST ${openai.path} HTTP/1.0\r\nAuthorization: a\r\nIdempotency-Key: ${freshKey()}\r\n\r\n`],
+  ['passed through', 'GET /v1/events HTTP/1.0\r\n\r\n'],
+])('a caller over HTTP/1.0 gets a reset for an end when his request was %s', async (_, request) => {
   // HTTP/1.0 knows no chunks (nginx speaks it to its upstreams by default), so a plain close would look like the end.
-  upstream.reset(({ response }) => {
-    beginEvents(response)
-    response.write('data: a\n\n', () => setImmediate(() => response.destroy()))
-  })
-  const covered = `POST ${openai.path} HTTP/1.0\r\nAuthorization: a\r\n`
-  const closes: string[] = []
-  for (let round = 0; round < 15; round++) {
-    for (const head of [`${covered}Idempotency-Key: ${freshKey()}\r\n\r\n`, 'GET /v1/events HTTP/1.0\r\n\r\n']) {
-      const client = new RawClient(gateway.port)
-      client.write(head)
-      // Half of them are cut with bytes on their way, half in silence.
-      if (round % 2 === 0) await client.has('data: a\n\n')
-      closes.push(await client.closed)
-    }
-  }
-  expect(closes).toEqual(new Array(30).fill('RST'))
+  const client = new RawClient(gateway.port)
+  client.write(request)
+  const { response } = await upstream.call()
+  response.write(openai.begin[0])
+  // Node itself takes a reset that comes together with bytes for an end, so they come apart.
+  await client.has(openai.begin[0] as string)
+  response.destroy()
+  expect(await client.closed).toBe('RST')
 })
 
 test('a caller over HTTP/1.0 gets a whole stream and a clean end', async () => {

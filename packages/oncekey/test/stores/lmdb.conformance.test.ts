@@ -1,6 +1,6 @@
 /** The LMDB store does what every store must do. */
 import { test } from 'vitest'
 import { storeConformance } from '../../src/testing/index.ts'
-import { damage, openLmdb } from './lmdb.ts'
+import { damage, type OpenedLmdb, openLmdb } from './lmdb.ts'
 
-storeConformance({ test }, { open: openLmdb, reopen: (opened) => opened.another(), damage })
+storeConformance<OpenedLmdb>({ test }, { open: openLmdb, reopen: (opened) => opened.another(), damage })

@@ -5,7 +5,7 @@ import type { RecordId } from '../../core/key.ts'
 import type { AttemptId, IdempotencyRecord } from '../../core/record.ts'
 import type * as reducer from '../../core/reducer.ts'
 import { inlineBodyBytes, type Piece } from '../../core/store.ts'
-import { type Environment, type Key, keys, putIf, writeIf } from './environment.ts'
+import { type Environment, firstRevision, type Key, keys, putIf, writeIf } from './environment.ts'
 import { Slab } from './slab.ts'
 import { onThisClock } from './times.ts'
 
@@ -47,11 +47,7 @@ export class Entries {
     }
   }
 
-  /**
-   * Writes what a reduction says, if the entry has not moved on since it was read; false if it has. Revisions are never
-   * used twice, also across purge: they begin at the first fence, which is above the floor, and a purge raises the floor
-   * above the last revision. A write that was decided before a purge can so never meet its number again.
-   */
+  /** Writes what a reduction says, if the entry has not moved on since it was read; false if it has. */
   write(
     id: RecordId,
     entry: Entry | undefined,
@@ -70,7 +66,7 @@ export class Entries {
     }
     // No transition keeps an inline body: what is completed only expires or starts over.
     const inline = isInline(record, write)
-    const revision = entry === undefined ? record.fence : entry.revision + 1
+    const revision = entry === undefined ? firstRevision() : entry.revision + 1
     const body = inline ? write?.bytes : undefined
     const bytes = encodeRecord({ record, leaseEpoch: this.#epoch, body }, this.#slab.take)
     if (stale.length === 0 && (inline || write === undefined)) {

@@ -52,6 +52,7 @@ export function openEnvironment(path: string, options: OpenOptions): Environment
     })
     // Slots of processes that were killed would hold back the reuse of pages for ever.
     environment.readerCheck()
+    hearFailedCommits(environment)
     return environment
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
@@ -61,6 +62,16 @@ export function openEnvironment(path: string, options: OpenOptions): Environment
       { cause: error },
     )
   }
+}
+
+/**
+ * The driver makes a promise of its own for each commit, which nobody gets to see. When the commit fails (a full disk) it
+ * is rejected, and a rejection that nobody hears ends the process.
+ */
+function hearFailedCommits(environment: Environment): void {
+  const heard = (): void => {}
+  // It is made right after this event, in the same turn, and may be another's a turn later.
+  environment.on('beforecommit', () => queueMicrotask(() => void environment.committed.then(heard, heard)))
 }
 
 /** Where LMDB's first page says that it is one. */
@@ -77,6 +88,14 @@ function refuseOther(path: string): void {
   readSync(descriptor, found, 0, found.length, magic.at)
   closeSync(descriptor)
   if (!found.equals(Buffer.from(magic.bytes))) throw new Error('its data.mdb is no LMDB file')
+}
+
+/**
+ * Where the revisions of a new entry begin. At random, for an entry that was purged and made anew must not come to the
+ * number that a write, decided before and held up since, still expects.
+ */
+export function firstRevision(): number {
+  return Math.floor(Math.random() * 2 ** 52)
 }
 
 /** Puts the entry only if it still has this revision (undefined: is still absent). False when it has moved on. */

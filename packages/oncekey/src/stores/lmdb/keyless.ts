@@ -3,7 +3,7 @@ import type { RecordId } from '../../core/key.ts'
 import { type KeylessAnswer, type KeylessEntry, keylessStep } from '../../core/keyless.ts'
 import { leaseOver } from '../../core/reducer.ts'
 import type { KeylessRequest } from '../../core/store.ts'
-import { keys, putIf } from './environment.ts'
+import { firstRevision, keys, putIf } from './environment.ts'
 import type { StepPort } from './steps.ts'
 
 /** One step on one list, again until nobody came in between. */
@@ -21,8 +21,7 @@ export async function keylessIn(port: StepPort, ask: KeylessRequest): Promise<Ke
     }
     const step = keylessStep(list, ask, now.wallMs, gone)
     if (step.list === list || (step.list.length === 0 && found === undefined)) return step.answer
-    // A list that was swept and begins anew must not meet the revision of a step that was decided before.
-    const revision = (found?.version ?? Math.floor(now.wallMs * 1000)) + 1
+    const revision = found?.version === undefined ? firstRevision() : found.version + 1
     if (await putIf(environment, key, found?.version, Buffer.from(JSON.stringify(step.list)), revision)) {
       return step.answer
     }

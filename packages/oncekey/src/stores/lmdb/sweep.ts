@@ -70,11 +70,9 @@ export class LmdbSweep {
         ? []
         : [{ id, entry, reduction, step: reduction.answer }]
     })
-    // A purge makes records absent, and with them their fences and revisions: the floor is on the disk before they go.
-    const gone = changes.filter(({ step }) => step === 'purged')
-    if (gone.length > 0) {
-      await this.#raiseFloor(Math.max(...gone.map(({ entry }) => Math.max(entry.record.fence, entry.revision))))
-    }
+    // A purge makes records absent, and with them the fences they had: the floor is on the disk before they go.
+    const gone = changes.filter(({ step }) => step === 'purged').map(({ entry }) => entry.record.fence)
+    if (gone.length > 0) await this.#raiseFloor(Math.max(...gone))
     await inCommits(changes, async ({ id, entry, reduction, step }) => {
       if (await this.#port.entries.write(id, entry, reduction, noDrops)) report[step] += 1
     })

@@ -46,7 +46,11 @@ export class Moment implements StoreTime {
   }
 }
 
-/** Every fence and every revision that a purge has forgotten is at most this. */
+/**
+ * Every fence that a purge has forgotten is at most this. A purge is the only way in which a record becomes absent, and
+ * while it is there its own fence is the bound: so the sweeper raises the floor, durably, before it removes anything, and
+ * no claim writes a high-water mark (docs/adr/0006).
+ */
 export function fenceFloor(environment: Environment): number {
   return environment.get(keys.meta('fence-floor'))?.readDoubleBE(0) ?? 0
 }
