@@ -60,7 +60,7 @@ interface Call {
 }
 
 /** The calls of a trace in the order of their beginnings; what strace tore into two lines is put together again. */
-export function callsOf(trace: string): Call[] {
+function callsOf(trace: string): Call[] {
   const found: { pid: string; name: string; args: string; result: string; start: number; end: number }[] = []
   const unfinished = new Map<string, (typeof found)[number]>()
   const lines = trace.split('\n')
