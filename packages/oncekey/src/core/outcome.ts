@@ -88,6 +88,17 @@ export function encodeHead(head: OutcomeHead): Uint8Array {
   return utf8.encode(`${headFormat}${JSON.stringify(head)}`)
 }
 
+const heads = new Map<string, Uint8Array>()
+
+/** The head of a value: the same for all values of a codec. */
+export function valueHead(codec: string): Uint8Array {
+  const known = heads.get(codec)
+  if (known !== undefined) return known
+  const head = encodeHead({ kind: 'value', codec })
+  heads.set(codec, head)
+  return head
+}
+
 /** A head from its bytes. A format of a later version is `store_unavailable`, never absent. */
 export function decodeHead(bytes: Uint8Array | undefined): OutcomeHead {
   const text = fromUtf8.decode(bytes)

@@ -7,7 +7,7 @@ import { inputFingerprint } from './fingerprint.ts'
 import { Follower } from './follow.ts'
 import { checkKey, type RecordId, recordId } from './key.ts'
 import type { Asked, Operation } from './operation.ts'
-import { type Classify, classOf, decodeHead, encodeHead, fateOf } from './outcome.ts'
+import { type Classify, classOf, decodeHead, encodeHead, fateOf, valueHead } from './outcome.ts'
 import { type Policy, type PolicyOptions, policyOf } from './policy.ts'
 import type { IdempotencyRecord } from './record.ts'
 import type { SettleAnswer, Store } from './store.ts'
@@ -269,17 +269,6 @@ export class Idempotency {
       follower.wake()
     })
   }
-}
-
-const heads = new Map<string, Uint8Array>()
-
-/** The head of a value is the same for all values of a codec. */
-function valueHead(codec: string): Uint8Array {
-  const known = heads.get(codec)
-  if (known !== undefined) return known
-  const head = encodeHead({ kind: 'value', codec })
-  heads.set(codec, head)
-  return head
 }
 
 function facts(asked: Asked, record: IdempotencyRecord): { recordId: string; attempt: number; fence: number } {

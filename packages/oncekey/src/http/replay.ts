@@ -43,8 +43,7 @@ export async function replay(
   if (head.kind !== 'response') throw notHttp()
   const own = ownFields(parts.status, parts.echo, record)
   if (body === undefined) {
-    const length = fieldValue(parts.request.headers, 'last-event-id') === undefined ? record.bodyLength : undefined
-    return flow(parts, follow(parts, record), head, own, { eager: false, length })
+    return flow(parts, follow(parts, record), head, own, { there: record.bodyLength, whole: true })
   }
   const lastEventId = head.stream ? fieldValue(parts.request.headers, 'last-event-id') : undefined
   const from = lastEventId === undefined ? undefined : offsetAfterEvent(body, lastEventId)
@@ -60,20 +59,16 @@ export async function replay(
 export function join(parts: ReplayParts, record: IdempotencyRecord): Promise<Pumped> {
   const head = decodeHead(record.head)
   if (head.kind !== 'response') throw notHttp()
-  return flow(parts, follow(parts, record), head, ownFields(parts.status, parts.echo), {
-    eager: false,
-    length: undefined,
-  })
+  const own = ownFields(parts.status, parts.echo)
+  return flow(parts, follow(parts, record), head, own, { there: record.bodyLength, whole: false })
 }
 
 /** A stream that runs in this process. */
 export function joinHere(parts: ReplayParts, recording: Recording): Promise<Pumped> {
   const head = decodeHead(recording.head)
   if (head.kind !== 'response') throw notHttp()
-  return flow(parts, recording.reader(0), head, ownFields(parts.status, parts.echo), {
-    eager: false,
-    length: undefined,
-  })
+  const own = ownFields(parts.status, parts.echo)
+  return flow(parts, recording.reader(0), head, own, { there: recording.visible, whole: false })
 }
 
 /** A whole answer, decoded where the caller does not take its coding. */
@@ -92,9 +87,10 @@ function follow(parts: ReplayParts, record: IdempotencyRecord): StreamReader {
 }
 
 interface FlowOptions {
-  readonly eager: boolean
-  /** Length of the body as stored, where it is known and whole. */
-  readonly length: number | undefined
+  /** Bytes of the body that are there already. */
+  readonly there: number
+  /** They are all of it. */
+  readonly whole: boolean
 }
 
 async function flow(
@@ -108,15 +104,16 @@ async function flow(
   const coding = codingToUndo(request.headers, head.headers)
   const decoder = coding === undefined ? undefined : codings.stream(coding)
   const lastEventId = head.stream ? fieldValue(request.headers, 'last-event-id') : undefined
-  const reader = lastEventId === undefined ? source : await skipTo(source, lastEventId, engine.clock)
+  const reader = lastEventId === undefined ? source : await skipTo(source, lastEventId, engine.clock, options.there)
   const headers = decoder === undefined ? head.headers : withoutCoding(head.headers)
-  const length = options.length === undefined || decoder !== undefined ? [] : ['Content-Length', String(options.length)]
+  const known = options.whole && decoder === undefined && reader === source
+  const length = known ? ['Content-Length', String(options.there)] : []
   const commentable = head.stream && fieldValue(head.headers, 'content-encoding') === undefined
   const scanner = commentable ? streamScanner({ path: request.path }, { contentType: 'text/event-stream' }) : undefined
   return pump(reader, caller, {
     clock: engine.clock,
     start: () => caller.start(head.status, [...headers, ...length, ...own]),
-    eager: options.eager,
+    eager: false,
     ...(decoder === undefined ? {} : { decoder }),
     ...(scanner === undefined
       ? {}

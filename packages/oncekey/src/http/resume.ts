@@ -9,23 +9,29 @@ const settleMs = 100
 
 /**
  * Reads what there is of the stream and looks for the event; the reader it answers begins after that event, or from
- * the first byte where no event has this id. Only what came after the last whole event is looked at again.
+ * the first byte where no event has this id. Only what came after the last whole event is looked at again, and nothing
+ * is waited for beyond `length`, what there was when the client came: it cannot have seen more.
  */
-export async function skipTo(source: StreamReader, lastEventId: string, clock: Clock): Promise<StreamReader> {
+export async function skipTo(
+  source: StreamReader,
+  lastEventId: string,
+  clock: Clock,
+  length: number,
+): Promise<StreamReader> {
   const parts: Uint8Array[] = []
-  let length = 0
+  let read = 0
   let unfinished: Uint8Array = new Uint8Array(0)
   do {
     for (let bytes = source.read(); bytes !== undefined; bytes = source.read()) {
       parts.push(bytes)
-      length += bytes.length
+      read += bytes.length
       const news = concat([unfinished, bytes], unfinished.length + bytes.length)
       const from = offsetAfterEvent(news, lastEventId)
       if (from !== undefined) return new Prefixed(news.subarray(from), source)
       unfinished = news.subarray(lastBlankLine(news))
     }
-  } while (source.state === 'open' && (await more(source, clock)))
-  return new Prefixed(concat(parts, length), source)
+  } while (read < length && source.state === 'open' && (await more(source, clock)))
+  return new Prefixed(concat(parts, read), source)
 }
 
 /** Where the last whole event ends: behind two line ends in a row, of any kind; 0 if there is none. */

@@ -16,9 +16,10 @@ export type FaultyCall =
 
 /**
  * `fail`: rejected, nothing happened. `lose`: it happened, the answer is lost. `hang`: nothing happened and no answer
- * ever comes. `twice`: it happens twice, as with a duplicated message; the second answer is given.
+ * ever comes. `twice`: it happens twice, as with a duplicated message; the second answer is given. A promise: it is late,
+ * and happens once the promise has resolved.
  */
-export type Fault = 'fail' | 'lose' | 'hang' | 'twice' | undefined
+export type Fault = 'fail' | 'lose' | 'hang' | 'twice' | Promise<unknown> | undefined
 
 /** A store behind a plan of faults, and how often each call was made. */
 export interface FaultyStore extends Store {
@@ -51,6 +52,7 @@ export function faultyStore(
       const fault = plan(call, calls[call], ...args)
       if (fault === 'fail') throw new Error(`${call} failed, as planned`)
       if (fault === 'hang') return new Promise<never>(() => undefined)
+      if (fault instanceof Promise) await fault
       const answer = await real(...args)
       if (fault === 'lose') throw new Error(`the answer of ${call} was lost, as planned`)
       return fault === 'twice' ? real(...args) : answer

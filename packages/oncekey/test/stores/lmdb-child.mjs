@@ -62,6 +62,41 @@ const roles = {
   },
 }
 
+/** Settles until the file may not grow any more, and a while longer; prints what was acknowledged and what was refused. */
+async function full() {
+  const store = lmdbStore(path)
+  // The driver prints each failed commit; a rejection that nobody hears would end this process.
+  console.error = () => {}
+  const told = { acknowledged: [], lost: [], refused: 0, otherwise: 0 }
+  const one = async (id) => {
+    try {
+      await store.claim([ask(id, 'a')])
+      const rest = { offset: 0, bytes: Buffer.alloc(20_000, 1) }
+      const settled = {
+        recordId: id,
+        attemptId: 'a',
+        kind: 'completed',
+        outcome: 'value',
+        head: rest.bytes.subarray(0, 9),
+      }
+      await store.settle([{ ...settled, rest, digest: 'd' }])
+      told.acknowledged.push(id)
+    } catch (error) {
+      if (error.code === 'store_unavailable') told.refused += 1
+      else told.otherwise += 1
+    }
+  }
+  for (let at = 0; told.refused < 40; at += 8) {
+    await Promise.all(Array.from({ length: 8 }, (_, worker) => one(`id-${at + worker}`)))
+  }
+  for (const id of told.acknowledged) {
+    const [{ record }] = await store.read([id])
+    if (record?.state !== 'completed') told.lost.push(id)
+  }
+  console.log(JSON.stringify({ ...told, acknowledged: told.acknowledged.length }))
+  process.exit(0)
+}
+
 /** Claims, settles and purges one id at another time, and prints the fence it had. */
 async function purge(wallMs) {
   let nowMs = Number(wallMs)
@@ -82,6 +117,7 @@ async function purge(wallMs) {
 }
 
 if (role === 'purge') await purge(argument)
+else if (role === 'full') await full()
 else if (role !== undefined) {
   const store = lmdbStore(path)
   await roles[role](store, argument)

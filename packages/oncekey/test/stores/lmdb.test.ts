@@ -223,6 +223,21 @@ describe('sweeping', () => {
   })
 })
 
+describe('a disk that is full', () => {
+  test('is store_unavailable for what does not fit, and loses nothing that was acknowledged', () => {
+    const path = folder()
+    closing.push(() => rmSync(path, { recursive: true, force: true }))
+    // The file may grow to 2 MiB (4096 blocks of 512 bytes in sh).
+    const command = ['-c', 'ulimit -f 4096 && exec "$@"', 'sh', process.execPath, child, 'full', path]
+    // LMDB itself writes a line about each page to stderr.
+    const output = execFileSync('sh', command, { stdio: ['ignore', 'pipe', 'ignore'] })
+    const told = JSON.parse(output.toString()) as Record<string, unknown>
+    expect(told).toEqual({ acknowledged: expect.any(Number), lost: [], refused: expect.any(Number), otherwise: 0 })
+    expect(told['acknowledged']).toBeGreaterThan(20)
+    expect(told['refused']).toBeGreaterThanOrEqual(40)
+  })
+})
+
 describe('a folder that is no store', () => {
   const cases: Record<string, (path: string) => string> = {
     'a file': (path) => {

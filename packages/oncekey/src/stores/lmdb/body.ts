@@ -33,7 +33,7 @@ export function bodyFrom(
 export function smallBody(environment: Environment, id: RecordId, entry: Entry): Uint8Array | undefined {
   const { record } = entry
   if (record.state !== 'completed' || record.bodyLength > inlineBodyBytes) return undefined
-  const body = joined(bodyFrom(environment, id, entry, 0, inlineBodyBytes))
+  const body = entry.body ?? joined(bodyFrom(environment, id, entry, 0, inlineBodyBytes))
   return body.length === record.bodyLength ? body : undefined
 }
 

@@ -37,8 +37,21 @@ export class Flushes {
     this.#known.add(attemptId)
   }
 
-  /** May this be an outcome that is not on the disk yet? */
-  doubts({ attemptId, state, settledAt }: IdempotencyRecord, nowMs: number): boolean {
+  /** Waits until outcomes that another process has only just settled are on the disk: they are about to be replayed. */
+  others(
+    answers: readonly ({ readonly record: IdempotencyRecord | undefined; readonly nowMs: number } | undefined)[],
+  ): Promise<void> | undefined {
+    const young: IdempotencyRecord[] = []
+    for (const answer of answers) {
+      if (answer?.record !== undefined && this.#doubts(answer.record, answer.nowMs)) young.push(answer.record)
+    }
+    if (young.length === 0) return undefined
+    return this.all().then(() => {
+      for (const record of young) this.note(record)
+    })
+  }
+
+  #doubts({ attemptId, state, settledAt }: IdempotencyRecord, nowMs: number): boolean {
     return state === 'completed' && nowMs - settledAt < unflushedMs && !this.#known.has(attemptId)
   }
 }

@@ -81,12 +81,15 @@ class LmdbStore implements Store, StepPort {
         const { answer } = reduction
         if (answer.kind !== 'held' || entry === undefined || reduction.record !== entry.record) return reduction
         const body = smallBody(environment, ask.recordId, entry)
-        return body === undefined ? reduction : { ...reduction, answer: { ...answer, body } }
+        return body === undefined ? reduction : { record: reduction.record, answer: { ...answer, body } }
       },
       'body',
     )
-    await this.#lift(requests, answers)
-    await this.#settledEnough(requests, answers)
+    if (answers.some(isGrant)) {
+      await this.#lift(requests, answers)
+      await this.#grantsFlushed(requests, answers)
+    }
+    await this.#flushes.others(answers.map((answer) => (answer.kind === 'held' ? answer : undefined)))
     return answers
   }
 
@@ -127,7 +130,7 @@ class LmdbStore implements Store, StepPort {
       const record = this.entries.read(id, now)?.record
       return { record, nowMs: now.wallMs, leaseLeftMs: record === undefined ? 0 : record.leaseUntil - now.leaseMs }
     })
-    await this.#sure(answers.map(({ record }) => record))
+    await this.#flushes.others(answers)
     return answers
   }
 
@@ -201,6 +204,7 @@ class LmdbStore implements Store, StepPort {
     this.environment.resetReadTxn()
     const floor = fenceFloor(this.environment)
     const late = first.filter((at) => fenceOf(answers[at]) <= floor)
+    if (late.length === 0) return
     const lifted = await steps<ClaimRequest, ClaimAnswer>(
       this,
       late.map((at) => requests[at] as ClaimRequest),
@@ -215,22 +219,12 @@ class LmdbStore implements Store, StepPort {
     for (const [index, at] of late.entries()) answers[at] = lifted[index] as ClaimAnswer
   }
 
-  /** Waits until what the answers promise is on the disk (S6). */
-  async #settledEnough(requests: readonly ClaimRequest[], answers: readonly ClaimAnswer[]): Promise<void> {
+  /** Waits until the grants that must outlast a power cut are on the disk (S6). */
+  async #grantsFlushed(requests: readonly ClaimRequest[], answers: readonly ClaimAnswer[]): Promise<void> {
     // Losing a claim under `reexecute` means re-execution, which that policy allows; the others come before the effect.
     const grants = answers.filter((answer, at) => isGrant(answer) && requests[at]?.onAbandoned !== 'reexecute')
     if (grants.some(({ kind }) => kind === 'yours')) await this.#flushes.all()
     else if (grants.length > 0) await this.#flushes.own()
-    await this.#sure(answers.map((answer) => (answer.kind === 'held' ? answer.record : undefined)))
-  }
-
-  /** Waits until outcomes that another process has just settled are on the disk: they are about to be replayed. */
-  async #sure(records: readonly (IdempotencyRecord | undefined)[]): Promise<void> {
-    const { wallMs } = this.time()
-    const young = records.filter((record) => record !== undefined && this.#flushes.doubts(record, wallMs))
-    if (young.length === 0) return
-    await this.#flushes.all()
-    for (const record of young) if (record !== undefined) this.#flushes.note(record)
   }
 }
 

@@ -4,8 +4,8 @@
 const slabBytes = 64 * 1024
 
 /**
- * Hands out writable pieces. One buffer a write cost 2.3 µs of a pair's 15 µs on the main thread: the garbage collector
- * counts each, and lmdb asks for the address of each. A slab lives until its last piece has been written.
+ * Hands out writable pieces. Encoding a record of 1.5 KiB took 1.15 µs into a buffer of its own and takes 0.6 µs into a
+ * slab, and the driver asks the engine for the address of each buffer. A slab lives until its last piece is written.
  */
 export class Slab {
   #buffer: Buffer = Buffer.alloc(0)
