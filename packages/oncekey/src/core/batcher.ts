@@ -1,5 +1,6 @@
 /** Group commit: calls of one moment, or made while a batch is in flight, become one store call. */
 import type { Clock } from './clock.ts'
+import { IdempotencyError } from './errors.ts'
 import { limits } from './policy.ts'
 
 interface Pending<Item, Answer> {
@@ -47,7 +48,12 @@ export class Batcher<Item, Answer> {
       this.#inFlight -= 1
       if (!this.#scheduled) this.#flush()
     }
-    const fail = (error: unknown): void => done(() => batch.map((pending) => pending.reject(error)))
+    const fail = (error: unknown): void => {
+      // One record that cannot be read fails the call of all: asked one by one, the others get their answers. Every
+      // call may be made twice, for the guards compare attempts.
+      const apart = batch.length > 1 && error instanceof IdempotencyError
+      done(() => batch.map((pending) => (apart ? this.#retryAlone(pending) : pending.reject(error))))
+    }
     const timer = this.#clock.setTimer(
       limits.storeTimeoutMs,
       () => {
@@ -69,5 +75,9 @@ export class Batcher<Item, Answer> {
     } catch (error) {
       fail(error)
     }
+  }
+
+  #retryAlone(pending: Pending<Item, Answer>): void {
+    new Batcher(this.#call, this.#clock).add(pending.item).then(pending.resolve, pending.reject)
   }
 }

@@ -1,6 +1,6 @@
 /** The engine over a store that fails: what reaches the effect, and what callers get. */
 import { describe, expect, test } from 'vitest'
-import type { IdempotencyError } from '../../src/core/errors.ts'
+import { IdempotencyError } from '../../src/core/errors.ts'
 import type { Store } from '../../src/core/store.ts'
 import { final } from '../../src/core/value.ts'
 import { type CreateOptions, createIdempotency } from '../../src/platform/idempotency.ts'
@@ -445,6 +445,25 @@ describe('the store fails', () => {
     down = false
     await shared.clock.advance(2_000)
     expect(await shared.engine().run(operation, () => 'again')).toBe('paid')
+  })
+
+  test('a record that cannot be read fails its own operation, not those that were asked about beside it', async () => {
+    let bad = ''
+    const unreadable = new IdempotencyError('store_unavailable', 'A record has a format of a later version.')
+    const shared = world()
+    const claim = shared.store.claim.bind(shared.store)
+    shared.store.claim = async (asks) => {
+      if (asks.some((ask) => ask.recordId === bad)) throw unreadable
+      return claim(asks)
+    }
+    bad = (await shared.engine().runDetailed({ key: 'bad' }, () => 0)).recordId
+    const once = shared.engine()
+    const refused = codeOf(once.run({ key: 'bad' }, () => 1))
+    const others = ['a', 'b', 'c'].map((key) => once.run({ key }, () => key))
+    await shared.clock.advance(1)
+    expect(await Promise.all(others)).toEqual(['a', 'b', 'c'])
+    await shared.clock.advance(10_000)
+    expect(await refused).toBe('store_unavailable')
   })
 
   test('a call that never answers counts as failed after two seconds and does not hold up the next', async () => {
