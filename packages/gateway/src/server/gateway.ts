@@ -13,6 +13,7 @@ import {
 import { passThrough, type Upstream, upgrade, upstreamHeaders } from '../forward/index.ts'
 import { BodyBudget } from './body.ts'
 import { NodeCaller } from './caller.ts'
+import { Connections } from './connections.ts'
 import { declineUpgrade, isWebSocket } from './decline.ts'
 import { answerMalformed, isPlain, notPlain } from './malformed.ts'
 import { firstSegment, type Routes, type Target, targetOf } from './routing.ts'
@@ -58,9 +59,7 @@ export class Gateway {
   readonly #parts: GatewayParts
   readonly #budget = new BodyBudget()
   readonly #tunnels = new Set<Duplex>()
-  readonly #answering = new Set<ServerResponse>()
-  /** What comes after a request that was malformed may be a part of it: nobody reads it. */
-  readonly #distrusted = new WeakSet<Duplex>()
+  readonly #connections: Connections
   #stopping = false
   #idle: (() => void) | undefined
 
@@ -74,14 +73,15 @@ export class Gateway {
     })
     // Node would drop every field after the 1,000th without a word, the key among them; their size is bounded above.
     this.server.maxHeadersCount = 0
+    this.#connections = new Connections(this.server)
     this.server.on('request', (request, response) => void this.#serve(request, response))
     this.server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head))
-    this.server.on('clientError', (error, socket) => answerMalformed(error, socket, this.#answering))
+    this.server.on('clientError', (error, socket) => answerMalformed(error, socket, this.#connections))
   }
 
   /** How many requests are being answered. */
   get running(): number {
-    return this.#answering.size
+    return this.#connections.open
   }
 
   /**
@@ -93,7 +93,7 @@ export class Gateway {
     this.server.closeIdleConnections()
     const idle = new Promise<true>((resolve) => {
       this.#idle = () => resolve(true)
-      if (this.#answering.size === 0) resolve(true)
+      if (this.#connections.open === 0) resolve(true)
     })
     const over = new Promise<false>((resolve) => void systemClock.setTimer(graceMs, () => resolve(false), true))
     const ended = await Promise.race([idle, over])
@@ -104,9 +104,9 @@ export class Gateway {
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    if (this.#distrusted.has(request.socket)) return
+    if (this.#connections.of(request.socket).distrusted) return
     const startedMs = systemClock.monotonicMs()
-    this.#answering.add(response)
+    const connection = this.#connections.begin(response)
     const method = request.method ?? ''
     const caller = new NodeCaller(response)
     const path = targetOf(request.url ?? '')?.path ?? '/'
@@ -122,15 +122,15 @@ export class Gateway {
       if (isLast && !response.headersSent) response.setHeader('Connection', 'close')
       refuse(caller, known, { path }, { key: asked.key, waitSeconds: undefined })
     }
-    this.#answering.delete(response)
+    this.#connections.end(connection)
     const ms = Math.round(systemClock.monotonicMs() - startedMs)
     this.#parts.log({ method, path, status: response.statusCode, how: caller.how, ms })
-    if (this.#answering.size === 0) this.#idle?.()
+    if (this.#connections.open === 0) this.#idle?.()
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse, caller: NodeCaller, asked: Asked): Promise<void> {
     if (!isPlain(request)) {
-      this.#distrusted.add(request.socket)
+      this.#connections.of(request.socket).distrusted = true
       throw notPlain()
     }
     const routed = this.#route(request)

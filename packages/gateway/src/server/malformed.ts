@@ -1,7 +1,8 @@
 /** Refuses what is not plainly one HTTP request: two servers could read it in two ways. */
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { fieldValues, IdempotencyError } from 'oncekey/http'
+import type { Connections } from './connections.ts'
 
 /**
  * Is it what one server understands as another does? Node lets through transfer codings besides chunked, several Hosts,
@@ -25,16 +26,8 @@ export function notPlain(): IdempotencyError {
  * Answers bytes that no parser takes, unless they came behind a request that is being answered: then the answer would
  * be taken for that request's, or end up in its middle, so the connection is cut.
  */
-export function answerMalformed(
-  error: NodeJS.ErrnoException,
-  socket: Duplex,
-  answering: ReadonlySet<ServerResponse>,
-): void {
-  const isBusy = [...answering].some(
-    ({ req, headersSent, writableFinished }) =>
-      req.socket === socket && !writableFinished && (req.complete || headersSent),
-  )
-  if (error.code === 'ECONNRESET' || !socket.writable || isBusy) {
+export function answerMalformed(error: NodeJS.ErrnoException, socket: Duplex, connections: Connections): void {
+  if (error.code === 'ECONNRESET' || !socket.writable || connections.isBusy(socket)) {
     socket.destroy()
     return
   }

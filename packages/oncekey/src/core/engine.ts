@@ -1,5 +1,6 @@
 /** Key → claim → execute or replay, join, refuse: the one way through which every operation goes. */
 import { Attempt, type AttemptHome, unavailable } from './attempt.ts'
+import { base64url } from './base64url.ts'
 import { StoreCalls } from './calls.ts'
 import { type Clock, sleep } from './clock.ts'
 import type { Digest } from './digest.ts'
@@ -69,7 +70,8 @@ export class Engine {
   readonly #home: AttemptHome
   readonly #observer: Observer | undefined
   readonly #sweeper: Sweeper
-  readonly #attempts = new Set<Promise<unknown>>()
+  #working = 0
+  #idle: (() => void) | undefined
   readonly #given: Uint8Array | undefined
   #loading: Promise<Uint8Array> | undefined
   #pepper: Uint8Array | undefined
@@ -118,8 +120,11 @@ export class Engine {
 
   /** Counts work that `close` waits for. */
   track<T>(work: Promise<T>): Promise<T> {
-    this.#attempts.add(work)
-    const done = (): void => void this.#attempts.delete(work)
+    this.#working += 1
+    const done = (): void => {
+      this.#working -= 1
+      if (this.#working === 0) this.#idle?.()
+    }
     work.then(done, done)
     return work
   }
@@ -128,7 +133,10 @@ export class Engine {
   async close(): Promise<void> {
     this.#sweeper.stop()
     this.#home.keeper.shutdown()
-    await Promise.allSettled(this.#attempts)
+    if (this.#working === 0) return
+    await new Promise<void>((resolve) => {
+      this.#idle = resolve
+    })
   }
 
   /** Nobody in this process is asking for the record: claim it, and poll while another process runs it. */
@@ -278,22 +286,4 @@ export class Engine {
       await sleep(this.clock, this.#jittered(pauseMs))
     }
   }
-}
-
-const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
-
-/** Bytes as text without padding: 16 bytes are 22 characters. */
-export function base64url(bytes: Uint8Array): string {
-  let text = ''
-  let bits = 0
-  let held = 0
-  for (const byte of bytes) {
-    bits = (bits << 8) | byte
-    held += 8
-    while (held >= 6) {
-      held -= 6
-      text += alphabet[(bits >> held) & 63]
-    }
-  }
-  return held === 0 ? text : text + alphabet[(bits << (6 - held)) & 63]
 }

@@ -1,6 +1,7 @@
 /** `run(operation, execute)`: the library's front door over the engine. */
 import type { Attempt, Settled } from './attempt.ts'
-import { type Begun, base64url, Engine, type EngineParts } from './engine.ts'
+import { base64url } from './base64url.ts'
+import { type Begun, Engine, type EngineParts } from './engine.ts'
 import { IdempotencyError } from './errors.ts'
 import type { Observer } from './events.ts'
 import { inputFingerprint } from './fingerprint.ts'

@@ -47,6 +47,11 @@ export function openEnvironment(path: string, options: OpenOptions): Environment
       // A folder always, also when its name has a dot: the default looks at the name.
       noSubdir: false,
       maxReaders: 1024,
+      // What can be seen is on the disk. With the driver's default (commit first, sync behind it) a process that joins
+      // takes unsynced commits for synced ones and reuses pages that the last synced one needs: of the power cuts while
+      // processes came and went, 1 to 3 % lost acknowledged outcomes, or the whole store. It is not faster either
+      // (64 and 256 pairs in flight, one process or two, within noise).
+      overlappingSync: false,
       ...(options.safeRestore ? { safeRestore: true } : {}),
       ...(options.dangerouslyNoSync ? { noSync: true } : {}),
     })
@@ -77,12 +82,18 @@ function hearFailedCommits(environment: Environment): void {
 /** Where LMDB's first page says that it is one. */
 const magic = { at: 24, bytes: [0xde, 0xc0, 0xef, 0xbe] } as const
 
+/** Two pages. */
+const leastBytes = 8_192
+
 /** LMDB maps whatever `data.mdb` it finds, and a file that is not one of its own ends the process with a SIGSEGV. */
 function refuseOther(path: string): void {
   const existing = statSync(path, { throwIfNoEntry: false })
   if (existing !== undefined && !existing.isDirectory()) throw new Error('it is a file')
   const file = join(path, 'data.mdb')
-  if ((statSync(file, { throwIfNoEntry: false })?.size ?? 0) === 0) return
+  const { size } = statSync(file, { throwIfNoEntry: false }) ?? { size: 0 }
+  if (size === 0) return
+  // The least that LMDB itself writes. A power cut while it does so leaves less.
+  if (size < leastBytes) throw new Error('its data.mdb is cut short')
   const found = Buffer.alloc(magic.bytes.length)
   const descriptor = openSync(file, 'r')
   readSync(descriptor, found, 0, found.length, magic.at)
