@@ -47,6 +47,8 @@ export class Attempt implements HeldLease {
   readonly leaseMs: number
   readonly skewMs: number
   deadlineMs: number
+  previous: HeldLease | undefined
+  next: HeldLease | undefined
   /** "The effect may have begun" is recorded; never under any policy but `unknown`. */
   dispatched = false
   readonly #home: AttemptHome

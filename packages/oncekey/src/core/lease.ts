@@ -26,6 +26,9 @@ export interface HeldLease {
   /** Monotonic ms of the owner's process. */
   deadlineMs: number
   lost(reason: LostReason): void
+  /** The keeper's own: its list runs through the leases. */
+  previous: HeldLease | undefined
+  next: HeldLease | undefined
 }
 
 /** The owner's local deadline for a lease asked for at `sentMs`. */
@@ -40,7 +43,8 @@ const retryMs = 500
 export class LeaseKeeper {
   readonly #renew: (requests: readonly RenewRequest[]) => Promise<readonly RenewAnswer[]>
   readonly #clock: Clock
-  readonly #held = new Set<HeldLease>()
+  /** The newest. A list through the leases and not a Set, whose tables keep what has ended alive for the collector. */
+  #newest: HeldLease | undefined
   #ticking = false
   #tickAtMs = Number.POSITIVE_INFINITY
   /** How far away the tick was when it was set; infinite when none is. */
@@ -53,19 +57,36 @@ export class LeaseKeeper {
 
   /** Keeps a claim alive until {@link LeaseKeeper.remove}. */
   add(lease: HeldLease): void {
-    this.#held.add(lease)
+    lease.next = this.#newest
+    if (this.#newest !== undefined) this.#newest.previous = lease
+    this.#newest = lease
     // A tick is already due before this lease needs one: nothing to set, and no look at the clock.
     if (lease.leaseMs / 3 >= this.#periodMs) return
     this.#schedule(lease.leaseMs / 3)
   }
 
   remove(lease: HeldLease): void {
-    this.#held.delete(lease)
+    if (!this.#holds(lease)) return
+    if (lease.previous === undefined) this.#newest = lease.next
+    else lease.previous.next = lease.next
+    if (lease.next !== undefined) lease.next.previous = lease.previous
+    lease.previous = undefined
+    lease.next = undefined
+  }
+
+  #holds(lease: HeldLease): boolean {
+    return lease === this.#newest || lease.previous !== undefined
+  }
+
+  #all(): HeldLease[] {
+    const leases: HeldLease[] = []
+    for (let lease = this.#newest; lease !== undefined; lease = lease.next) leases.push(lease)
+    return leases
   }
 
   /** The process is about to stop: user code hears it through its signal; renewals go on until the work has ended. */
   shutdown(): void {
-    for (const lease of this.#held) lease.lost('shutdown')
+    for (const lease of this.#all()) lease.lost('shutdown')
   }
 
   // Timers are never taken back: an early tick finds nothing due and costs less than a cancel an operation.
@@ -82,13 +103,13 @@ export class LeaseKeeper {
     this.#tickAtMs = Number.POSITIVE_INFINITY
     this.#periodMs = Number.POSITIVE_INFINITY
     // A tick that is still waiting for the store schedules the next one when it ends.
-    if (this.#ticking || this.#held.size === 0) return
+    if (this.#ticking || this.#newest === undefined) return
     this.#ticking = true
-    const leases = [...this.#held]
+    const leases = this.#all()
     const failed = await this.#renewAll(leases)
     this.#ticking = false
     const nowMs = this.#clock.monotonicMs()
-    for (const lease of this.#held) {
+    for (const lease of this.#all()) {
       if (nowMs >= lease.deadlineMs) lease.lost('lease_lost')
     }
     const shortestMs = leases.reduce((shortest, lease) => Math.min(shortest, lease.leaseMs), Number.POSITIVE_INFINITY)
@@ -100,7 +121,7 @@ export class LeaseKeeper {
     try {
       const answers = await this.#renew(leases)
       for (const [index, lease] of leases.entries()) {
-        if (this.#held.has(lease)) this.#judge(lease, answers[index], sentMs)
+        if (this.#holds(lease)) this.#judge(lease, answers[index], sentMs)
       }
       return false
     } catch {
@@ -112,7 +133,7 @@ export class LeaseKeeper {
     if (answer?.kind === 'renewed') {
       lease.deadlineMs = deadlineOf(sentMs, lease.leaseMs, lease.skewMs)
     } else if (answer?.kind === 'fenced') {
-      this.#held.delete(lease)
+      this.remove(lease)
       lease.lost(answer.resolved ? 'cancelled' : 'superseded')
     } else if (answer?.kind === 'unknown') {
       lease.lost('lease_lost')

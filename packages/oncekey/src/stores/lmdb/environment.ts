@@ -82,7 +82,7 @@ function hearFailedCommits(environment: Environment): void {
 /** Where LMDB's first page says that it is one. */
 const magic = { at: 24, bytes: [0xde, 0xc0, 0xef, 0xbe] } as const
 
-/** Two pages. */
+/** The two pages that LMDB begins with. The power went while it wrote them where there is less: nothing is in it. */
 const leastBytes = 8_192
 
 /** LMDB maps whatever `data.mdb` it finds, and a file that is not one of its own ends the process with a SIGSEGV. */
@@ -90,10 +90,13 @@ function refuseOther(path: string): void {
   const existing = statSync(path, { throwIfNoEntry: false })
   if (existing !== undefined && !existing.isDirectory()) throw new Error('it is a file')
   const file = join(path, 'data.mdb')
-  const { size } = statSync(file, { throwIfNoEntry: false }) ?? { size: 0 }
-  if (size === 0) return
-  // The least that LMDB itself writes. A power cut while it does so leaves less.
-  if (size < leastBytes) throw new Error('its data.mdb is cut short')
+  const bytes = (): number => statSync(file, { throwIfNoEntry: false })?.size ?? 0
+  if (bytes() === 0) return
+  if (bytes() < leastBytes) {
+    // Another process may be writing them at this moment.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20)
+    if (bytes() < leastBytes) throw new Error('its data.mdb is cut short')
+  }
   const found = Buffer.alloc(magic.bytes.length)
   const descriptor = openSync(file, 'r')
   readSync(descriptor, found, 0, found.length, magic.at)
