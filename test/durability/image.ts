@@ -1,7 +1,5 @@
-/** What a disk may hold after the power went: the durable writes, and any part of the others. */
-import type { Event } from './trace.ts'
-
-type Write = Extract<Event, { kind: 'write' }>
+/** When the power may go, and what a disk may hold then: the durable writes, and any part of the others. */
+import type { Event, Write } from './trace.ts'
 
 /** What a workload was told, as it wrote it (workload.mjs). */
 export interface Ack {
@@ -10,6 +8,48 @@ export interface Ack {
   readonly attemptId: string
   readonly step: 'claimed' | 'dispatched' | 'released' | 'completed'
 }
+
+/** Where the power goes: a line of the trace. Drawn so that the moments come up at which most is at stake. */
+export class Cuts {
+  readonly #events: readonly Event[]
+  readonly #acks: readonly Event[]
+  readonly #joins: readonly (readonly Event[])[]
+  /** The first sync of all is over: before it there is no store yet. */
+  readonly #madeAt: number
+  readonly #firstAt: number
+
+  constructor(events: readonly Event[]) {
+    this.#madeAt = events.find(({ kind }) => kind === 'sync')?.end ?? Number.POSITIVE_INFINITY
+    this.#firstAt = events.find(({ kind }) => kind === 'write')?.start ?? Number.POSITIVE_INFINITY
+    this.#events = events.filter(({ start }) => start > this.#madeAt)
+    this.#acks = this.#events.filter(({ kind }) => kind === 'ack')
+    const writers = new Set(events.flatMap((event) => (event.kind === 'write' ? [event.process] : [])))
+    this.#joins = [...writers].map((process) => this.#join(process)).filter(({ length }) => length > 0)
+  }
+
+  /** An acknowledgement, an event while a process joins, or any event; it has just begun, or is just over. */
+  draw(number: number, draw: () => number): number {
+    const pick = <T>(list: readonly T[]): T => list[Math.floor(draw() * list.length)] as T
+    const { start } = pick([this.#acks, pick(this.#joins), this.#events][number % 3] ?? [])
+    return start + Math.floor(draw() * 2)
+  }
+
+  /** From the first write of all to the end of the first sync. */
+  drawEarly(draw: () => number): number {
+    return this.#firstAt + Math.floor(draw() * (this.#madeAt - this.#firstAt))
+  }
+
+  /** From the first write of a process to a little after its first sync: what it found may not have been flushed yet. */
+  #join(process: string): readonly Event[] {
+    const own = this.#events.filter((event) => event.process === process)
+    const from = own.find(({ kind }) => kind === 'write')?.start ?? Number.POSITIVE_INFINITY
+    const synced = own.find(({ kind, start }) => kind === 'sync' && start > from)?.end ?? from
+    return this.#events.filter(({ start }) => start >= from && start <= synced + afterSync)
+  }
+}
+
+/** Lines: LMDB notes a sync on the first page, in the write after it. */
+const afterSync = 4
 
 /** A file after a power cut, with what had been acknowledged by then. */
 export interface Image {
@@ -21,7 +61,8 @@ export interface Image {
 }
 
 /** What becomes of the writes that are not durable. */
-export type Fate = 'none' | 'all' | 'random' | 'meta pages' | 'data pages'
+export const fates = ['none', 'all', 'random', 'torn', 'meta pages', 'data pages'] as const
+export type Fate = (typeof fates)[number]
 
 /** The unit that a disk writes whole, and the one that the page cache hands to it. */
 const tears = [512, 4096] as const
@@ -66,9 +107,10 @@ class Disk {
   /** Writes nothing, all, or pieces, as fate and chance have it; false for nothing. */
   perhaps({ offset, bytes }: Write, fate: Fate, draw: () => number): boolean {
     const meta = offset < metaBytes
-    const chance = { none: 0, all: 1, random: 0.5, 'meta pages': meta ? 1 : 0.2, 'data pages': meta ? 0 : 0.9 }[fate]
+    const byPage = { 'meta pages': meta ? 1 : 0.2, 'data pages': meta ? 0 : 0.9 }
+    const chance = { none: 0, all: 1, random: 0.5, torn: 1, ...byPage }[fate]
     if (draw() >= chance) return false
-    const torn = fate !== 'all' && draw() < 0.5
+    const torn = fate === 'torn' || (fate !== 'all' && draw() < 0.5)
     const unit = tears[Math.floor(draw() * tears.length)] as number
     let some = false
     for (let at = 0; at < bytes.length; ) {

@@ -1,4 +1,4 @@
-/** The judge of images: a child process that is started again when an image kills it. */
+/** The judge of images: a child process (judge.mjs) that is started again when an image kills it. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
@@ -12,69 +12,85 @@ const script = fileURLToPath(new URL('judge.mjs', import.meta.url))
 /** What is wrong with an image: a kind (`lost`, `half`, `wrong`, `unopenable`, `unreadable`, `killed`) and where. */
 export type Fault = readonly [kind: string, detail: string]
 
-/** How the machine comes back: told to trust only what was flushed, with another boot id, or as if it never stopped. */
-export type Restart = 'safe restore' | 'another boot' | 'same boot'
+/**
+ * How the machine comes back: with another boot id, as after a power cut; told to trust only what was flushed; or on the
+ * same boot, as a copy of the disk that is put back while the machine runs.
+ */
+export const restarts = ['another boot', 'safe restore', 'same boot'] as const
+export type Restart = (typeof restarts)[number]
 
 /** An image that cannot be judged in this time hangs. */
 const judgeMs = 10_000
 
-/** Where a meta page, and the middle of the first one, hold the boot that wrote them (lmdb-js: MDB_meta.boot_id). */
-const bootIdAt = [160, 2048 + 160, 4096 + 160] as const
+/** Where lmdb notes the boot that wrote a meta page: pages 0 and 1, and the middle of page 0 under overlapping sync. */
+const bootIdAt = [160, 2_048 + 160, 4_096 + 160] as const
 
-/** Judges images one after the other in a folder of its own. */
+interface Running {
+  readonly child: ChildProcess
+  readonly lines: Interface
+}
+
+/** Judges images one after the other, each in a folder of its own. */
 export class Judge {
   readonly #settings: string
-  readonly #folder: string
-  #child: ChildProcess | undefined
-  #lines: Interface | undefined
+  readonly #root: string
+  #running: Running | undefined
+  #judged = 0
 
-  constructor(folder: string, settings: { readonly seed: number; readonly keys: number }) {
-    this.#folder = folder
+  constructor(root: string, settings: { readonly seed: number; readonly keys: number }) {
+    this.#root = root
     this.#settings = JSON.stringify(settings)
   }
 
   async judge(image: Image, restart: Restart): Promise<readonly Fault[]> {
-    const folder = join(this.#folder, 'image')
-    mkdirSync(folder, { recursive: true })
+    const folder = join(this.#root, `image-${++this.#judged}`)
+    mkdirSync(folder)
     const bytes = Buffer.from(image.bytes)
-    if (restart === 'another boot')
-      for (const at of bootIdAt) if (at < bytes.length) bytes.writeUInt8(~bytes[at]! & 255, at)
+    for (const at of restart === 'another boot' ? bootIdAt : []) {
+      if (at < bytes.length) bytes.writeUInt8(bytes.readUInt8(at) ^ 255, at)
+    }
     writeFileSync(join(folder, 'data.mdb'), bytes)
-    const open = restart === 'safe restore' ? { safeRestore: true } : {}
-    const faults = await this.#ask(JSON.stringify({ folder, acks: image.acks, open }))
+    const options = restart === 'safe restore' ? { safeRestore: true } : {}
+    const faults = await this.#ask(JSON.stringify({ folder, acks: image.acks, options }))
     rmSync(folder, { recursive: true })
     return faults
   }
 
   close(): void {
-    this.#child?.kill('SIGKILL')
-    this.#child = undefined
+    this.#running?.child.kill('SIGKILL')
+    this.#running = undefined
   }
 
+  /** One line to the child, one from it, or its death. */
   async #ask(line: string): Promise<readonly Fault[]> {
-    if (this.#child === undefined) {
-      this.#child = spawn(process.execPath, [script, this.#settings], { stdio: ['pipe', 'pipe', 'inherit'] })
-      this.#lines = createInterface({ input: this.#child.stdout! })
-    }
-    const child = this.#child
+    this.#running ??= start(this.#settings)
+    const { child, lines } = this.#running
     const late = setTimeout(() => child.kill('SIGKILL'), judgeMs)
-    const answered = new AbortController()
-    const { signal } = answered
+    const asked = new AbortController()
+    const { signal } = asked
+    const answer = once(lines, 'line', { signal }).then(([text]) => (JSON.parse(text) as { faults: Fault[] }).faults)
+    const death = once(child, 'exit', { signal }).then(([code, by]): Fault[] => {
+      this.#running = undefined
+      return [['killed', String(by ?? code)]]
+    })
+    // Whichever does not come is given up below.
+    answer.catch(() => {})
+    death.catch(() => {})
     try {
-      const answer = once(this.#lines!, 'line', { signal }).then(
-        ([text]) => (JSON.parse(text) as { faults: Fault[] }).faults,
-      )
-      const death = once(child, 'exit', { signal }).then(([code, by]): Fault[] => {
-        this.#child = undefined
-        return [['killed', `${by ?? code}`]]
-      })
-      answer.catch(() => {})
-      death.catch(() => {})
-      child.stdin!.write(`${line}\n`)
+      child.stdin?.write(`${line}\n`)
       return await Promise.race([answer, death])
     } finally {
-      answered.abort()
+      asked.abort()
       clearTimeout(late)
     }
   }
+}
+
+function start(settings: string): Running {
+  // LMDB says what it thinks of a broken page on stderr; the faults say it better.
+  const child = spawn(process.execPath, [script, settings], { stdio: ['pipe', 'pipe', 'ignore'] })
+  if (child.stdout === null) throw new Error('The judge has no stdout')
+  // It may die while it is written to; that shows as its exit.
+  child.stdin?.on('error', () => {})
+  return { child, lines: createInterface({ input: child.stdout }) }
 }

@@ -4,21 +4,26 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-/**
- * A call began at `start` and was over at `end`, in lines of the trace; `end` is infinite if it never was.
- * A write's file is `data.mdb`. `durable` is a write that returns only when it is on the disk (O_DSYNC).
- */
+/** A call by a process: it began at `start` and was over at `end`, in lines of the trace; infinite if it never was. */
+interface Span {
+  readonly process: string
+  readonly start: number
+  readonly end: number
+}
+
+/** A write to the file. `durable`: it returns only when it is on the disk (O_DSYNC). */
+export interface Write extends Span {
+  readonly kind: 'write'
+  readonly offset: number
+  readonly bytes: Buffer
+  readonly durable: boolean
+}
+
+/** What happened to the file, and what the workload said meanwhile. */
 export type Event =
-  | {
-      readonly kind: 'write'
-      readonly start: number
-      readonly end: number
-      readonly offset: number
-      readonly bytes: Buffer
-      readonly durable: boolean
-    }
-  | { readonly kind: 'sync'; readonly start: number; readonly end: number }
-  | { readonly kind: 'ack'; readonly start: number; readonly end: number; readonly line: string }
+  | Write
+  | (Span & { readonly kind: 'sync' })
+  | (Span & { readonly kind: 'ack'; readonly line: string })
 
 /**
  * What strace is asked to see: which file a number means, and all that LMDB may write with. What else could change the
@@ -30,14 +35,14 @@ const calls = [
 ]
 
 /** How long every sync takes at least, in µs: as on a disk, so that commits and calls really overlap with it. */
-const syncUs = 3_000
+const syncUs = 8_000
 
 /** Runs a Node script under strace; answers the text of the trace. Throws if the script fails. */
 export function record(strace: string, script: string, args: readonly string[]): string {
   const folder = mkdtempSync(join(tmpdir(), 'oncekey-trace-'))
   try {
     const log = join(folder, 'log')
-    const flags = ['-f', '--seccomp-bpf', '-qq', '-v', '-xx', '-s', '100000000', '-e', 'signal=none', '-o', log]
+    const flags = ['-f', '--seccomp-bpf', '-q', '-v', '-xx', '-s', '100000000', '-e', 'signal=none', '-o', log]
     const what = ['-e', `trace=${calls.join(',')}`, '-e', `inject=fdatasync,fsync:delay_exit=${syncUs}`]
     const { status, stderr, error } = spawnSync(strace, [...flags, ...what, process.execPath, script, ...args], {
       stdio: ['ignore', 'ignore', 'pipe'],
@@ -53,50 +58,58 @@ export function record(strace: string, script: string, args: readonly string[]):
 interface Call {
   readonly pid: string
   readonly name: string
-  readonly args: string
-  readonly result: string
+  args: string
+  result: string
   readonly start: number
-  readonly end: number
+  end: number
 }
 
 /** The calls of a trace in the order of their beginnings; what strace tore into two lines is put together again. */
 function callsOf(trace: string): Call[] {
-  const found: { pid: string; name: string; args: string; result: string; start: number; end: number }[] = []
-  const unfinished = new Map<string, (typeof found)[number]>()
-  const lines = trace.split('\n')
-  for (const [at, line] of lines.entries()) {
-    if (line === '') continue
-    const space = line.indexOf(' ')
-    const pid = line.slice(0, space)
-    const text = line.slice(space).trimStart()
-    if (text.startsWith('+++') || text.startsWith('---')) continue
-    if (text.startsWith('<... ')) {
+  const found: Call[] = []
+  const unfinished = new Map<string, Call>()
+  /** Threads whose last line breaks off: they must turn out to have been killed there. */
+  const torn = new Map<string, string>()
+  for (const [at, line] of trace.split('\n').entries()) {
+    const [, pid, text] = /^(\d+) +(.*)$/s.exec(line) ?? []
+    if (pid === undefined || text === undefined) continue
+    if (text.startsWith('+++')) {
+      if (text.includes('killed by')) torn.delete(pid)
+    } else if (text.startsWith('<... ')) {
       const call = unfinished.get(pid)
-      const resumed = text.indexOf(' resumed>')
-      if (call === undefined || text.slice(5, resumed) !== call.name)
-        throw new Error(`Trace: nothing to resume: ${line}`)
+      const [, name, rest] = /^<\.\.\. (\w+) resumed>(.*)$/s.exec(text) ?? []
+      if (call === undefined || name !== call.name || rest === undefined) throw new Error(`Trace: resumes nothing: ${text}`)
+      if (!finish(call, rest, at)) torn.set(pid, text)
       unfinished.delete(pid)
-      Object.assign(call, ending(text.slice(resumed + ' resumed>'.length), call.args), { end: at })
-      continue
+    } else {
+      const [, name, rest] = /^(\w+)\((.*)$/s.exec(text) ?? []
+      if (name === undefined || rest === undefined) throw new Error(`Trace: not a call: ${text.slice(0, 200)}`)
+      const call: Call = { pid, name, args: '', result: '?', start: at, end: Number.POSITIVE_INFINITY }
+      const suspended = / ?<unfinished \.\.\.>$/.exec(rest)
+      if (suspended !== null) {
+        call.args = rest.slice(0, suspended.index)
+        unfinished.set(pid, call)
+      } else if (!finish(call, rest, at)) {
+        // It never came to be a call.
+        torn.set(pid, text)
+        continue
+      }
+      found.push(call)
     }
-    const open = text.indexOf('(')
-    if (open < 0 || !/^\w+$/.test(text.slice(0, open))) throw new Error(`Trace: not a call: ${line.slice(0, 200)}`)
-    const call = { pid, name: text.slice(0, open), args: '', result: '?', start: at, end: Number.POSITIVE_INFINITY }
-    found.push(call)
-    const rest = text.slice(open + 1)
-    if (rest.endsWith(' <unfinished ...>')) {
-      call.args = rest.slice(0, -' <unfinished ...>'.length)
-      unfinished.set(pid, call)
-    } else Object.assign(call, ending(rest, ''), { end: at })
   }
+  for (const text of torn.values()) throw new Error(`Trace: a line breaks off: ${text.slice(0, 200)}`)
   return found
 }
 
-/** What follows the arguments: `) = result`. Hex escapes keep brackets out of strings, so the last one is the call's. */
-function ending(text: string, before: string): { args: string; result: string } {
-  const split = /^(.*)\)\s+= (\S+)/s.exec(text)
-  if (split === null) throw new Error(`Trace: no result: ${text.slice(0, 200)}`)
-  return { args: before + split[1], result: split[2] as string }
+/** Completes a call by `more arguments) = result`; `?` is the result of a call whose thread was killed inside it. */
+function finish(call: Call, text: string, at: number): boolean {
+  // Strings are all hex, so the last bracket before an equals sign is the call's own.
+  const [, args, result] = /^(.*)\)\s+= (\S+)/s.exec(text) ?? []
+  if (args === undefined || result === undefined) return false
+  call.args += args
+  call.result = result
+  if (result !== '?') call.end = at
+  return true
 }
 
 /** A string as `-xx` writes it. */
@@ -125,7 +138,7 @@ export function eventsOf(trace: string, path: string): Event[] {
     const process = processOf(call.pid)
     const table: Table = tables.get(process) ?? new Map()
     tables.set(process, table)
-    const event = follow(call, table, path)
+    const event = follow(call, process, table, path)
     if (event !== undefined) events.push(event)
   }
   return events
@@ -144,8 +157,9 @@ function processes(calls: readonly Call[]): (pid: string) => string {
   return processOf
 }
 
-function follow(call: Call, table: Table, path: string): Event | undefined {
-  const { name, args, result, start, end } = call
+function follow(call: Call, process: string, table: Table, path: string): Event | undefined {
+  const { name, args, result } = call
+  const span = { process, start: call.start, end: call.end }
   const fd = Number(/^\d+/.exec(args)?.[0] ?? -1)
   const file = table.get(fd)
   if (name === 'openat') {
@@ -154,7 +168,7 @@ function follow(call: Call, table: Table, path: string): Event | undefined {
       table.set(Number(result), { durable: /O_D?SYNC/.test(args), at: 0 })
     }
   } else if (name === 'write' && fd === 1) {
-    return { kind: 'ack', start, end, line: stringsOf(args).join('') }
+    return { kind: 'ack', ...span, line: stringsOf(args).join('') }
   } else if (file === undefined) {
     // Another file's, or none's.
   } else if (name === 'close') {
@@ -162,9 +176,10 @@ function follow(call: Call, table: Table, path: string): Event | undefined {
   } else if (name === 'lseek' && args.endsWith('SEEK_SET')) {
     file.at = Number(result)
   } else if (name === 'pwrite64' || name === 'write' || name === 'writev') {
-    return { kind: 'write', start, end, durable: file.durable, ...written(call, file) }
-  } else if ((name === 'fdatasync' || name === 'fsync') && result === '0') {
-    return { kind: 'sync', start, end }
+    return { kind: 'write', ...span, durable: file.durable, ...written(call, file) }
+  } else if (name === 'fdatasync' || name === 'fsync') {
+    // One that failed, or whose process was killed, promises nothing.
+    return result === '0' ? { kind: 'sync', ...span } : undefined
   } else throw new Error(`Trace: ${name}(${args.slice(-100)}) = ${result} is not followed`)
   return undefined
 }

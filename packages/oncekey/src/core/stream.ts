@@ -80,7 +80,6 @@ export class Recording {
 
   /** More of the body. False asks the upstream to pause until `onResume`. The bytes are kept, not copied. */
   push(bytes: Uint8Array): boolean {
-    this.#parts.hasher.update(bytes)
     this.window.push({ offset: this.length, bytes })
     this.length += bytes.length
     if (this.length > this.#parts.maxBytes) this.drop()
@@ -116,20 +115,15 @@ export class Recording {
 
   /** All of it is here: append what is left, then settle with the last piece in the same step as the seal. */
   async settle(outcome: 'response', shared: unknown): Promise<Settled> {
-    const { attempt, clock, hasher } = this.#parts
-    const digest = hasher.digest()
-    const end = (rest: Piece): End =>
-      this.#dropped
-        ? { kind: 'completed', outcome: 'omitted', head: this.head, rest: { offset: 0, bytes: none }, digest }
-        : { kind: 'completed', outcome, head: this.head, rest, digest }
+    const { attempt } = this.#parts
     this.#gather?.cancel()
     const drained = this.#drained()
-    if ((await Promise.race([drained.then(() => true), this.#overdue(clock)])) !== true) {
-      void drained.then(() => attempt.settle(end(this.#rest()), shared))
+    if (await this.#overdue(drained)) {
+      void drained.then(() => attempt.settle(this.#end(outcome), shared))
       this.#seal()
       return { kind: 'unrecorded' }
     }
-    const settled = await attempt.settle(end(this.#rest()), shared)
+    const settled = await attempt.settle(this.#end(outcome), shared)
     if (settled.kind === 'superseded') this.cut()
     else this.#seal()
     return settled
@@ -226,6 +220,8 @@ export class Recording {
       const answer = await attempt.append({ offset: this.#appended, bytes })
       if (this.#dropped) return
       if (answer.kind === 'refused') return this.cut()
+      // In pieces as they are appended and not event by event: a call into the hash costs more than 50 bytes of it.
+      this.#parts.hasher.update(bytes)
       this.#appended += bytes.length
     } catch {
       await sleep(clock, 100)
@@ -251,9 +247,25 @@ export class Recording {
     }
   }
 
-  async #overdue(clock: Clock): Promise<false> {
-    await sleep(clock, limits.storeBudgetMs)
-    return false
+  /** What settles it; asked once. */
+  #end(outcome: 'response'): End {
+    const { hasher } = this.#parts
+    const rest = this.#rest()
+    hasher.update(rest.bytes)
+    const digest = hasher.digest()
+    if (!this.#dropped) return { kind: 'completed', outcome, head: this.head, rest, digest }
+    return { kind: 'completed', outcome: 'omitted', head: this.head, rest: { offset: 0, bytes: none }, digest }
+  }
+
+  /** Has the store been away for as long as a caller is held? False as soon as all is appended. */
+  #overdue(drained: Promise<void>): Promise<boolean> {
+    return new Promise((resolve) => {
+      const timer = this.clock.setTimer(limits.storeBudgetMs, () => resolve(true), true)
+      void drained.then(() => {
+        timer.cancel()
+        resolve(false)
+      })
+    })
   }
 
   async #tellDropped(): Promise<void> {
