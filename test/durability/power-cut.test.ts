@@ -119,11 +119,15 @@ describe('the store as it is', () => {
     expect(isLeft(recording), again(recording)).toBe(true)
   })
 
-  test('a power cut at any moment loses nothing that was acknowledged and leaves nothing half', async () => {
-    const found = await verdict(recording, images, (number, draw) => cuts.draw(number, draw))
-    console.log(`power cut: ${found.summary}`)
-    if (found.bad.length > 0) expect.fail(`${found.bad.slice(0, 10).join('\n')}\n${again(recording)}`)
-  }, 60_000 + images * 1_000)
+  test(
+    'a power cut at any moment loses nothing that was acknowledged and leaves nothing half',
+    async () => {
+      const found = await verdict(recording, images, (number, draw) => cuts.draw(number, draw))
+      console.log(`power cut: ${found.summary}`)
+      if (found.bad.length > 0) expect.fail(`${found.bad.slice(0, 10).join('\n')}\n${again(recording)}`)
+    },
+    60_000 + images * 1_000,
+  )
 
   test('a power cut while the store is being made leaves one that opens, or is refused with a sentence', async () => {
     const found = await verdict(recording, earlyImages, (_, draw) => cuts.drawEarly(draw))
@@ -139,7 +143,11 @@ describe('control: a store that does not sync', () => {
     expect(isLeft(recording), again(recording)).toBe(true)
     expect(await judge.judge(whole(recording.events, false), 'same boot')).toEqual([])
     const acks = recording.events.filter(({ kind }) => kind === 'ack')
-    const found = await verdict(recording, controlImages, (_, draw) => acks[Math.floor(draw() * acks.length)]?.start ?? 0)
+    const found = await verdict(
+      recording,
+      controlImages,
+      (_, draw) => acks[Math.floor(draw() * acks.length)]?.start ?? 0,
+    )
     console.log(`control: ${found.summary}`)
     expect(found.kinds['lost'] ?? 0, again(recording)).toBeGreaterThan(0)
   }, 120_000)

@@ -78,7 +78,8 @@ function callsOf(trace: string): Call[] {
     } else if (text.startsWith('<... ')) {
       const call = unfinished.get(pid)
       const [, name, rest] = /^<\.\.\. (\w+) resumed>(.*)$/s.exec(text) ?? []
-      if (call === undefined || name !== call.name || rest === undefined) throw new Error(`Trace: resumes nothing: ${text}`)
+      if (call === undefined || name !== call.name || rest === undefined)
+        throw new Error(`Trace: resumes nothing: ${text}`)
       if (!finish(call, rest, at)) torn.set(pid, text)
       unfinished.delete(pid)
     } else {
