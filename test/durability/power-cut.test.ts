@@ -69,8 +69,10 @@ function whole(events: readonly Event[], unended: boolean): Image {
   return imageAt(ended, Number.MAX_SAFE_INTEGER, 'all', random(seed))
 }
 
-function isLeft({ events, left }: Recording): boolean {
-  return [true, false].some((unended) => whole(events, unended).bytes.equals(left))
+/** Is the trace complete: does it explain the file, and is there enough in it to judge by? */
+function isWhole({ events, left }: Recording): boolean {
+  const acks = events.filter(({ kind }) => kind === 'ack').length
+  return acks > keys && [true, false].some((unended) => whole(events, unended).bytes.equals(left))
 }
 
 /** What came of many images. */
@@ -107,7 +109,10 @@ async function verdict({ events }: Recording, count: number, cutOf: Draw): Promi
   return { bad, kinds, summary: `${counts} ${JSON.stringify(kinds)}` }
 }
 
-describe('the store as it is', () => {
+/** strace is Linux's. CI runs there, and must not skip this. */
+const elsewhere = process.platform !== 'linux' && process.env['CI'] === undefined
+
+describe.skipIf(elsewhere)('the store as it is', () => {
   let recording: Recording
   let cuts: Cuts
   beforeAll(async () => {
@@ -116,7 +121,7 @@ describe('the store as it is', () => {
   }, 120_000)
 
   test('the recorded writes, replayed, are the file that was left', () => {
-    expect(isLeft(recording), again(recording)).toBe(true)
+    if (!isWhole(recording)) expect.fail(`The trace does not explain the file.\n${again(recording)}`)
   })
 
   test(
@@ -137,10 +142,10 @@ describe('the store as it is', () => {
   }, 60_000)
 })
 
-describe('control: a store that does not sync', () => {
+describe.skipIf(elsewhere)('control: a store that does not sync', () => {
   test('loses what it acknowledged, though nothing is wrong with it before the cut', async () => {
     const recording = await recorded('control', { dangerouslyNoSync: true })
-    expect(isLeft(recording), again(recording)).toBe(true)
+    expect(isWhole(recording)).toBe(true)
     expect(await judge.judge(whole(recording.events, false), 'same boot')).toEqual([])
     const acks = recording.events.filter(({ kind }) => kind === 'ack')
     const found = await verdict(
@@ -149,6 +154,6 @@ describe('control: a store that does not sync', () => {
       (_, draw) => acks[Math.floor(draw() * acks.length)]?.start ?? 0,
     )
     console.log(`control: ${found.summary}`)
-    expect(found.kinds['lost'] ?? 0, again(recording)).toBeGreaterThan(0)
+    expect(found.kinds['lost'] ?? 0, `seed ${seed}`).toBeGreaterThan(0)
   }, 120_000)
 })

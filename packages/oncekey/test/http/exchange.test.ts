@@ -1,0 +1,246 @@
+/** The exchange where a whole program cannot be taken: a store that is away, and times of minutes. */
+import { describe, expect, test } from 'vitest'
+import { Engine } from '../../src/core/engine.ts'
+import { policyOf } from '../../src/core/policy.ts'
+import type { HttpCaller, UpstreamEvents } from '../../src/http/caller.ts'
+import { Exchange } from '../../src/http/exchange.ts'
+import type { RawHeaders } from '../../src/http/headers.ts'
+import { planOf, type RouteOptions, routeDefaults } from '../../src/http/route.ts'
+import { nodeDigest, systemRandom } from '../../src/platform/node.ts'
+import { memoryStore } from '../../src/stores/memory.ts'
+import { manualClock } from '../../src/testing/clock.ts'
+import { type Fault, type FaultyCall, faultyStore } from '../../src/testing/faulty.ts'
+
+const utf8 = new TextEncoder()
+
+/** A caller that keeps what it gets; `full` makes it take nothing more. */
+class Got implements HttpCaller {
+  onDrain: (() => void) | undefined
+  hasLeft = false
+  status = 0
+  headers: RawHeaders = []
+  text = ''
+  ended = false
+  wasCut = false
+  full = false
+  readonly #leaving = new Set<() => void>()
+
+  get started(): boolean {
+    return this.status > 0
+  }
+
+  header(name: string): string | undefined {
+    return this.headers[this.headers.findIndex((field, at) => at % 2 === 0 && field.toLowerCase() === name) + 1]
+  }
+
+  onLeave(left: () => void): () => void {
+    this.#leaving.add(left)
+    return () => this.#leaving.delete(left)
+  }
+
+  leave(): void {
+    this.hasLeft = true
+    for (const left of [...this.#leaving]) left()
+  }
+
+  answer(status: number, headers: RawHeaders, body: Uint8Array): void {
+    this.start(status, headers)
+    this.write(body)
+    this.end()
+  }
+
+  start(status: number, headers: RawHeaders): void {
+    this.status = status
+    this.headers = headers
+  }
+
+  write(bytes: Uint8Array): boolean {
+    this.text += new TextDecoder().decode(bytes)
+    return !this.full
+  }
+
+  end(): void {
+    this.ended = true
+  }
+
+  cut(): void {
+    this.wasCut = true
+  }
+}
+
+function world(
+  options: Partial<RouteOptions> & { failOpen?: boolean } = {},
+  plan: (call: FaultyCall) => Fault = () => undefined,
+) {
+  const clock = manualClock()
+  const store = faultyStore(memoryStore({ wallMs: clock.wallMs, monotonicMs: clock.monotonicMs }), plan)
+  const engine = new Engine({
+    store,
+    clock,
+    random: systemRandom,
+    digest: nodeDigest,
+    skewMs: 2_000,
+    pepper: new Uint8Array(32),
+  })
+  const exchange = new Exchange(engine, { decode: () => undefined, stream: () => undefined }, (error) => {
+    throw error
+  })
+  const policy = policyOf({ onAbandoned: 'reexecute', failOpen: options.failOpen ?? false })
+  const route: RouteOptions = { ...routeDefaults, ...options, policy }
+  const calls: { readonly events: UpstreamEvents; aborted: boolean }[] = []
+  /** Sends one request; its upstream call, if any, is the newest of `calls`. */
+  const send = (key: string | undefined, path = '/v1/chat/completions') => {
+    const headers = ['Authorization', 'Bearer x', 'Content-Type', 'application/json']
+    if (key !== undefined) headers.push('Idempotency-Key', key)
+    const request = { method: 'POST', path, query: '', headers, body: utf8.encode('{"a":1}') }
+    const plan = planOf(request, route)
+    if (plan.kind !== 'cover') throw new Error(`not covered: ${plan.status}`)
+    const caller = new Got()
+    const dispatch = (events: UpstreamEvents) => {
+      const call = { events, aborted: false }
+      calls.push(call)
+      return {
+        pause: () => undefined,
+        resume: () => undefined,
+        abort: () => {
+          call.aborted = true
+        },
+      }
+    }
+    return { caller, done: exchange.handle({ plan, route, request, caller, dispatch }) }
+  }
+  const answer = (events: UpstreamEvents, text = '{"ok":true}'): void => {
+    events.head(200, ['Content-Type', 'application/json', 'Content-Length', String(text.length)])
+    events.data(utf8.encode(text))
+    events.end([])
+  }
+  const stream = (events: UpstreamEvents, ...parts: string[]): void => {
+    events.head(200, ['Content-Type', 'text/event-stream', 'Transfer-Encoding', 'chunked'])
+    for (const part of parts) events.data(utf8.encode(part))
+  }
+  return { clock, send, calls, answer, stream }
+}
+
+describe('the store is away', () => {
+  test('a request is refused after five seconds, nothing is executed, and it may be retried', async () => {
+    const { clock, send, calls } = world({}, (call) => (call === 'claim' ? 'fail' : undefined))
+    const { caller } = send('k')
+    await clock.advance(4_000)
+    expect(caller.started).toBe(false)
+    await clock.advance(2_000)
+    expect([caller.status, caller.header('x-should-retry'), caller.ended]).toEqual([503, 'true', true])
+    expect(JSON.parse(caller.text)).toMatchObject({ code: 'store_unavailable' })
+    expect(calls).toHaveLength(0)
+  })
+
+  test('a route that fails open hands the request back to be passed through', async () => {
+    const { clock, send } = world({ failOpen: true }, (call) => (call === 'claim' ? 'fail' : undefined))
+    const { done } = send('k')
+    await clock.advance(6_000)
+    expect(await done).toBe('bypass')
+  })
+
+  test('a paid answer reaches its caller after five seconds, marked as unrecorded', async () => {
+    const { clock, send, calls, answer } = world({}, (call) => (call === 'settle' ? 'fail' : undefined))
+    const { caller } = send('k')
+    await clock.advance(1)
+    if (calls[0] !== undefined) answer(calls[0].events)
+    await clock.advance(4_900)
+    expect(caller.started).toBe(false)
+    await clock.advance(200)
+    expect([caller.status, caller.text, caller.header('idempotency-recorded')]).toEqual([200, '{"ok":true}', '?0'])
+  })
+
+  test('a recorded answer carries no such mark', async () => {
+    const { clock, send, calls, answer } = world()
+    const { caller } = send('k')
+    await clock.advance(1)
+    if (calls[0] !== undefined) answer(calls[0].events)
+    await clock.advance(1)
+    expect([caller.status, caller.headers.includes('Idempotency-Recorded')]).toEqual([200, false])
+  })
+})
+
+describe('minutes', () => {
+  test('a caller that takes nothing for sixty seconds is dropped, and the stream is recorded all the same', async () => {
+    const { clock, send, calls, stream } = world()
+    const slow = send('k')
+    slow.caller.full = true
+    await clock.advance(1)
+    const events = calls[0]?.events as UpstreamEvents
+    stream(events, 'data: 1\n\n')
+    await clock.advance(59_000)
+    expect(slow.caller.wasCut).toBe(false)
+    await clock.advance(1_500)
+    expect(slow.caller.wasCut).toBe(true)
+    events.data(utf8.encode('data: [DONE]\n\n'))
+    events.end([])
+    await clock.advance(100)
+    const again = send('k')
+    await clock.advance(100)
+    expect([again.caller.text, again.caller.header('idempotency-status')]).toEqual([
+      'data: 1\n\ndata: [DONE]\n\n',
+      'replayed',
+    ])
+    expect(calls).toHaveLength(1)
+  })
+
+  test('a call that nobody waits for is read on for half an hour with a key, then ended', async () => {
+    const { clock, send, calls, stream } = world()
+    const { caller } = send('k')
+    await clock.advance(1)
+    stream(calls[0]?.events as UpstreamEvents, 'data: 1\n\n')
+    caller.leave()
+    await clock.advance(29 * 60_000)
+    expect(calls[0]?.aborted).toBe(false)
+    await clock.advance(2 * 60_000)
+    expect(calls[0]?.aborted).toBe(true)
+  })
+
+  test('without a key it is ended after thirty seconds', async () => {
+    const { clock, send, calls, stream } = world({ keyless: 'retries' })
+    const { caller } = send(undefined)
+    await clock.advance(1)
+    stream(calls[0]?.events as UpstreamEvents, 'data: 1\n\n')
+    caller.leave()
+    await clock.advance(29_000)
+    expect(calls[0]?.aborted).toBe(false)
+    await clock.advance(2_000)
+    expect(calls[0]?.aborted).toBe(true)
+  })
+
+  test('a silent stream gets a comment at an event’s end, which no replay has', async () => {
+    const { clock, send, calls, stream } = world()
+    const { caller } = send('k')
+    await clock.advance(1)
+    const events = calls[0]?.events as UpstreamEvents
+    stream(events, 'data: 1\n\n')
+    await clock.advance(16_000)
+    expect(caller.text).toBe('data: 1\n\n: keep-alive\n\n')
+    events.data(utf8.encode('data: 2\n'))
+    await clock.advance(40_000)
+    expect(caller.text).toBe('data: 1\n\n: keep-alive\n\ndata: 2\n')
+    events.data(utf8.encode('\ndata: [DONE]\n\n'))
+    events.end([])
+    await clock.advance(100)
+    expect(caller.ended).toBe(true)
+    const again = send('k')
+    await clock.advance(100)
+    expect(again.caller.text).toBe('data: 1\n\ndata: 2\n\ndata: [DONE]\n\n')
+  })
+})
+
+test('the thousand and first that waits for one original is told to come back', async () => {
+  const { clock, send, calls, answer } = world()
+  send('k')
+  await clock.advance(1)
+  const waiting = Array.from({ length: 1_000 }, () => send('k'))
+  await clock.advance(1)
+  const last = send('k')
+  await clock.advance(1)
+  expect([last.caller.status, last.caller.header('retry-after')]).toEqual([429, '1'])
+  if (calls[0] !== undefined) answer(calls[0].events)
+  await clock.advance(10)
+  expect(new Set(waiting.map(({ caller }) => `${caller.status} ${caller.text}`))).toEqual(new Set(['200 {"ok":true}']))
+  expect(calls).toHaveLength(1)
+})
