@@ -1,5 +1,5 @@
 // Opens images as after a power cut and says what is wrong with each. A child, for a broken image may kill it (SIGBUS).
-// Reads lines {"folder", "acks", "options"} on stdin, answers {"faults": [[kind, detail]]} on stdout, one line each.
+// Reads lines {"folder", "acks"} on stdin, answers {"faults": [[kind, detail]]} on stdout, one line each.
 // Usage: node judge.mjs '{"seed":1,"keys":200}'
 import { createInterface } from 'node:readline'
 import { lmdbStore } from '../../packages/oncekey/dist/stores/lmdb/index.js'
@@ -77,11 +77,11 @@ function judgeClaim(plan, record, answer) {
   return undefined
 }
 
-async function judge({ folder, acks, options }) {
+async function judge({ folder, acks }) {
   let store
   try {
     // The machine has started anew, also for the store's leases.
-    store = lmdbStore(folder, { ...options, clock: { ...hostClock, bootId: () => 'after the cut' } })
+    store = lmdbStore(folder, { clock: { ...hostClock, bootId: () => 'after the cut' } })
   } catch (error) {
     return [['unopenable', error.message]]
   }

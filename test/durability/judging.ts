@@ -13,10 +13,10 @@ const script = fileURLToPath(new URL('judge.mjs', import.meta.url))
 export type Fault = readonly [kind: string, detail: string]
 
 /**
- * How the machine comes back: with another boot id, as after a power cut; told to trust only what was flushed; or on the
+ * How the machine comes back: with another boot id, as after a power cut; or on the
  * same boot, as a copy of the disk that is put back while the machine runs.
  */
-export const restarts = ['another boot', 'safe restore', 'same boot'] as const
+export const restarts = ['another boot', 'same boot'] as const
 export type Restart = (typeof restarts)[number]
 
 /** An image that cannot be judged in this time hangs. */
@@ -50,8 +50,7 @@ export class Judge {
       if (at < bytes.length) bytes.writeUInt8(bytes.readUInt8(at) ^ 255, at)
     }
     writeFileSync(join(folder, 'data.mdb'), bytes)
-    const options = restart === 'safe restore' ? { safeRestore: true } : {}
-    const faults = await this.#ask(JSON.stringify({ folder, acks: image.acks, options }))
+    const faults = await this.#ask(JSON.stringify({ folder, acks: image.acks }))
     rmSync(folder, { recursive: true })
     return faults
   }

@@ -23,7 +23,6 @@ import type {
 import { bodyFrom, joined, sameBytes, smallBody } from './body.ts'
 import { Entries } from './entries.ts'
 import { type Environment, keys, type OpenOptions, openEnvironment } from './environment.ts'
-import { Flushes } from './flushes.ts'
 import { keylessIn } from './keyless.ts'
 import { type StepPort, steps } from './steps.ts'
 import { LmdbSweep } from './sweep.ts'
@@ -50,7 +49,6 @@ class LmdbStore implements Store, StepPort {
   readonly environment: Environment
   readonly entries: Entries
   readonly time: () => reducer.StoreTime
-  readonly #flushes: Flushes
   readonly #sweep: LmdbSweep
 
   constructor(path: string, options: LmdbStoreOptions) {
@@ -59,7 +57,6 @@ class LmdbStore implements Store, StepPort {
     this.environment = environment
     this.entries = new Entries(environment, leaseEpoch(environment, clock))
     this.time = () => new Moment(environment, clock)
-    this.#flushes = new Flushes(environment)
     this.#sweep = new LmdbSweep(this)
     this.capabilities = {
       name: 'lmdb',
@@ -85,11 +82,7 @@ class LmdbStore implements Store, StepPort {
       },
       'body',
     )
-    if (answers.some(isGrant)) {
-      await this.#lift(requests, answers)
-      await this.#grantsFlushed(requests, answers)
-    }
-    await this.#flushes.others(answers.map((answer) => (answer.kind === 'held' ? answer : undefined)))
+    await this.#lift(requests, answers)
     return answers
   }
 
@@ -97,13 +90,8 @@ class LmdbStore implements Store, StepPort {
     return steps(this, requests, (entry, ask, now) => reducer.renew(entry?.record, ask, now))
   }
 
-  async settle(settlements: readonly Settlement[]): Promise<readonly SettleAnswer[]> {
-    const answers = await steps(this, settlements, (entry, ask, now) => reducer.settle(entry?.record, ask, now))
-    const lasting = answers.filter((_, at) => !isProgress(settlements[at]))
-    if (lasting.some(({ kind }) => kind === 'already')) await this.#flushes.all()
-    else if (lasting.some(({ kind }) => kind === 'recorded')) await this.#flushes.own()
-    for (const answer of lasting) if (answer.kind !== 'fenced') this.#flushes.note(answer.record)
-    return answers
+  settle(settlements: readonly Settlement[]): Promise<readonly SettleAnswer[]> {
+    return steps(this, settlements, (entry, ask, now) => reducer.settle(entry?.record, ask, now))
   }
 
   async append(requests: readonly AppendRequest[]): Promise<readonly AppendAnswer[]> {
@@ -126,12 +114,10 @@ class LmdbStore implements Store, StepPort {
   async read(recordIds: readonly RecordId[]): Promise<readonly ReadAnswer[]> {
     this.environment.resetReadTxn()
     const now = this.time()
-    const answers = recordIds.map((id): ReadAnswer => {
+    return recordIds.map((id): ReadAnswer => {
       const record = this.entries.read(id, now)?.record
       return { record, nowMs: now.wallMs, leaseLeftMs: record === undefined ? 0 : record.leaseUntil - now.leaseMs }
     })
-    await this.#flushes.others(answers)
-    return answers
   }
 
   async readBody(recordId: RecordId, attemptId: AttemptId, offset: number): Promise<readonly Uint8Array[]> {
@@ -147,10 +133,8 @@ class LmdbStore implements Store, StepPort {
     return answers
   }
 
-  async resolve(requests: readonly ResolveRequest[]): Promise<readonly SettleAnswer[]> {
-    const answers = await steps(this, requests, (entry, ask, now) => reducer.resolve(entry?.record, ask, now))
-    if (answers.some(({ kind }) => kind !== 'fenced')) await this.#flushes.all()
-    return answers
+  resolve(requests: readonly ResolveRequest[]): Promise<readonly SettleAnswer[]> {
+    return steps(this, requests, (entry, ask, now) => reducer.resolve(entry?.record, ask, now))
   }
 
   async scan(
@@ -184,7 +168,6 @@ class LmdbStore implements Store, StepPort {
   async meta(name: string, ifAbsent: Uint8Array): Promise<Uint8Array> {
     const key = keys.meta(name)
     await this.environment.ifNoExists(key, () => void this.environment.put(key, Buffer.from(ifAbsent), 1))
-    await this.environment.flushed
     this.environment.resetReadTxn()
     return this.environment.get(key) ?? ifAbsent
   }
@@ -218,22 +201,6 @@ class LmdbStore implements Store, StepPort {
     )
     for (const [index, at] of late.entries()) answers[at] = lifted[index] as ClaimAnswer
   }
-
-  /** Waits until the grants that must outlast a power cut are on the disk (S6). */
-  async #grantsFlushed(requests: readonly ClaimRequest[], answers: readonly ClaimAnswer[]): Promise<void> {
-    // Losing a claim under `reexecute` means re-execution, which that policy allows; the others come before the effect.
-    const grants = answers.filter((answer, at) => isGrant(answer) && requests[at]?.onAbandoned !== 'reexecute')
-    if (grants.some(({ kind }) => kind === 'yours')) await this.#flushes.all()
-    else if (grants.length > 0) await this.#flushes.own()
-  }
-}
-
-function isGrant(answer: ClaimAnswer): boolean {
-  return answer.kind === 'granted' || answer.kind === 'yours'
-}
-
-function isProgress(settlement: Settlement | undefined): boolean {
-  return settlement?.kind === 'head' || settlement?.kind === 'dropped'
 }
 
 function fenceOf(answer: ClaimAnswer | undefined): number {

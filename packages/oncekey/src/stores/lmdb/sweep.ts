@@ -93,13 +93,12 @@ export class LmdbSweep {
     const key = keys.meta('fence-floor')
     for (;;) {
       environment.resetReadTxn()
-      if (fenceFloor(environment) >= floor) break
+      if (fenceFloor(environment) >= floor) return
       const found = environment.getEntry(key)
       const bytes = Buffer.alloc(8)
       bytes.writeDoubleBE(floor)
-      if (await putIf(environment, key, found?.version, bytes, (found?.version ?? 0) + 1)) break
+      if (await putIf(environment, key, found?.version, bytes, (found?.version ?? 0) + 1)) return
     }
-    await environment.flushed
   }
 
   /** Chunks of attempts that the record no longer has: left by a drop that was too large for its write, or by a sweep. */
