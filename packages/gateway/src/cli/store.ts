@@ -13,7 +13,8 @@ export async function openStore(url: string): Promise<Store> {
   }
   // The native database is loaded only where it is used.
   const { lmdbStore } = await import('oncekey/lmdb')
-  mkdirSync(resolve(path), { recursive: true })
+  // Answers lie there in clear: a folder that is made is this user's alone.
+  mkdirSync(resolve(path), { recursive: true, mode: 0o700 })
   return lmdbStore(resolve(path))
 }
 
