@@ -114,16 +114,16 @@ export class Recording {
   }
 
   /** All of it is here: append what is left, then settle with the last piece in the same step as the seal. */
-  async settle(outcome: 'response', shared: unknown): Promise<Settled> {
+  async settle(shared: unknown): Promise<Settled> {
     const { attempt } = this.#parts
     this.#gather?.cancel()
     const drained = this.#drained()
     if (await this.#overdue(drained)) {
-      void drained.then(() => attempt.settle(this.#end(outcome), shared))
+      void drained.then(() => attempt.settle(this.#end(), shared))
       this.#seal()
       return { kind: 'unrecorded' }
     }
-    const settled = await attempt.settle(this.#end(outcome), shared)
+    const settled = await attempt.settle(this.#end(), shared)
     if (settled.kind === 'superseded') this.cut()
     else this.#seal()
     return settled
@@ -248,12 +248,12 @@ export class Recording {
   }
 
   /** What settles it; asked once. */
-  #end(outcome: 'response'): End {
+  #end(): End {
     const { hasher } = this.#parts
     const rest = this.#rest()
     hasher.update(rest.bytes)
     const digest = hasher.digest()
-    if (!this.#dropped) return { kind: 'completed', outcome, head: this.head, rest, digest }
+    if (!this.#dropped) return { kind: 'completed', outcome: 'response', head: this.head, rest, digest }
     return { kind: 'completed', outcome: 'omitted', head: this.head, rest: { offset: 0, bytes: none }, digest }
   }
 

@@ -161,15 +161,13 @@ export class Exchange {
     trailers: () => readonly string[],
   ): ExecutionReport {
     const { caller, request } = exchanged
-    const status: AnswerStatus = identity.inferred ? 'inferred' : 'executed'
-    const executed = status === 'inferred' ? 'executed' : status
     return {
       whole: (answer, trailing, settled) => {
         if (settled?.kind === 'superseded') {
           answered.push(this.#superseded(exchanged, identity, settled, echo))
           return
         }
-        const own = ownFields(executed, echo, settled?.kind === 'recorded' ? settled.record : undefined)
+        const own = ownFields('executed', echo, settled?.kind === 'recorded' ? settled.record : undefined)
         if (settled?.kind === 'unrecorded') own.push('Idempotency-Recorded', '?0')
         if (trailing.length === 0) return sendWhole(caller, answer, own)
         caller.start(answer.status, [...answer.headers, ...own])
@@ -184,14 +182,14 @@ export class Exchange {
             : (delivered: number) => delivered === recording.length && scanner.atEventEnd
         const options = {
           clock: this.#engine.clock,
-          start: () => caller.start(head.status, [...head.headers, ...ownFields(executed, echo)]),
+          start: () => caller.start(head.status, [...head.headers, ...ownFields('executed', echo)]),
           eager: true,
           trailers,
           ...(comments === undefined ? {} : { mayComment: comments }),
         }
         answered.push(pump(recording.reader(0), caller, options))
       },
-      passing: (head) => caller.start(head.status, [...head.headers, ...ownFields(executed, echo)]),
+      passing: (head) => caller.start(head.status, [...head.headers, ...ownFields('executed', echo)]),
       refused: (error) => refuse(caller, withRecord(error, attempt.recordId), request, echo),
     }
   }

@@ -100,7 +100,7 @@ export class LiveCapture {
     await this.#scanning
     this.#afterTerminator?.cancel()
     if (this.scanner.end(clean) !== 'complete') return false
-    await this.recording.settle('response', undefined)
+    await this.recording.settle(undefined)
     return true
   }
 
