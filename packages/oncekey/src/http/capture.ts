@@ -244,14 +244,15 @@ export class Execution implements UpstreamEvents {
       report.whole(answer, this.#trailers, settled?.kind === 'superseded' ? settled : undefined)
     } else {
       const cause = new Error('the answer broke off')
-      return this.#concludeFailure({ code: 'upstream_unreachable', sent: true, cause })
+      return this.#concludeFailure({ code: 'upstream_unreachable', sent: true, cause }, ending)
     }
     this.#resolve()
   }
 
-  async #concludeFailure(failure: UpstreamFailure): Promise<void> {
+  /** `said`: what the status of an answer that broke off has told already. */
+  async #concludeFailure(failure: UpstreamFailure, said?: ReturnType<typeof classOf>): Promise<void> {
     const { route, report, attempt } = this.#parts
-    const ending = classOf({ kind: 'failed', sent: failure.sent, cause: failure.cause }, route.classify)
+    const ending = said ?? classOf({ kind: 'failed', sent: failure.sent, cause: failure.cause }, route.classify)
     const fate = fateOf(ending.class, attempt.policy.onAbandoned)
     const error = failureError(failure, ending.class, fate)
     await this.#endAs(ending.class, ending.retryAfterMs, { error })

@@ -69,7 +69,7 @@ class Got implements HttpCaller {
 }
 
 function world(
-  options: Partial<RouteOptions> & { failOpen?: boolean } = {},
+  options: Partial<RouteOptions> & { failOpen?: boolean; onAbandoned?: 'unknown' } = {},
   plan: (call: FaultyCall) => Fault = () => undefined,
 ) {
   const clock = manualClock()
@@ -85,7 +85,7 @@ function world(
   const exchange = new Exchange(engine, { decode: () => undefined, stream: () => undefined }, (error) => {
     throw error
   })
-  const policy = policyOf({ onAbandoned: 'reexecute', failOpen: options.failOpen ?? false })
+  const policy = policyOf({ onAbandoned: options.onAbandoned ?? 'reexecute', failOpen: options.failOpen ?? false })
   const route: RouteOptions = { ...routeDefaults, ...options, policy }
   const calls: { readonly events: UpstreamEvents; aborted: boolean }[] = []
   /** Sends one request; its upstream call, if any, is the newest of `calls`. */
@@ -243,4 +243,21 @@ test('the thousand and first that waits for one original is told to come back', 
   await clock.advance(10)
   expect(new Set(waiting.map(({ caller }) => `${caller.status} ${caller.text}`))).toEqual(new Set(['200 {"ok":true}']))
   expect(calls).toHaveLength(1)
+})
+
+test.each([
+  [429, 'executes again: its status has said that nothing was done', 2],
+  [500, 'is not run again under unknown', 1],
+])('an answer of %i that breaks off %s', async (status, _, paid) => {
+  const { clock, send, calls } = world({ onAbandoned: 'unknown' })
+  const { caller } = send('k')
+  await clock.advance(1)
+  calls[0]?.events.head(status, ['Content-Type', 'application/json', 'Content-Length', '100'])
+  calls[0]?.events.data(utf8.encode('{"half":'))
+  calls[0]?.events.fail({ code: 'upstream_unreachable', sent: true, cause: new Error('reset') })
+  await clock.advance(1)
+  expect(caller.status).toBe(502)
+  send('k')
+  await clock.advance(1)
+  expect(calls).toHaveLength(paid)
 })
