@@ -79,7 +79,6 @@ describe('several processes on one folder', () => {
     const granted = await grants(path, 3, 2_000)
     expect(granted.flat().length).toBe(2_000)
     expect(new Set(granted.flat()).size).toBe(2_000)
-    expect(granted.filter((ids) => ids.length > 0).length).toBeGreaterThan(1)
   })
 
   test('of three processes that take over the same 1,000 lapsed records, one gets each', async () => {
