@@ -126,6 +126,19 @@ export interface ScanPage {
   readonly cursor: string | undefined
 }
 
+/**
+ * One thing about a database's setup that bears on the promise. `weaker`: the promise holds with a limit that `meaning`
+ * names. `broken`: it does not hold; a store that finds this at its start refuses, unless told otherwise.
+ */
+export interface Finding {
+  readonly check: 'version' | 'durability' | 'eviction' | 'replicas' | 'privileges' | 'schema'
+  readonly level: 'good' | 'weaker' | 'broken'
+  /** What was seen, as the database names it: `appendfsync everysec`. */
+  readonly found: string
+  /** What it means for the promise and, unless good, what to do: plain sentences. */
+  readonly meaning: string
+}
+
 /** What a store can do. */
 export interface StoreCapabilities {
   readonly name: string
@@ -175,5 +188,9 @@ export interface Store {
   scan(cursor: string | undefined, filter: { readonly state?: RecordState; readonly limit: number }): Promise<ScanPage>
   sweep(limit: number, skewMs: number): Promise<SweepReport>
   meta(name: string, ifAbsent: Uint8Array): Promise<Uint8Array>
+  /** Looks at the database's setup, and changes nothing. */
+  diagnose(): Promise<readonly Finding[]>
+  /** Settles inside a transaction of the caller's own. Only where `capabilities.transactional`. */
+  settleIn?(transaction: unknown, settlement: Settlement): Promise<SettleAnswer>
   close(): Promise<void>
 }

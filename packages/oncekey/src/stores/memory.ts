@@ -9,6 +9,7 @@ import {
   type AppendRequest,
   type ClaimAnswer,
   type ClaimRequest,
+  type Finding,
   inlineBodyBytes,
   type KeylessRequest,
   type ReadAnswer,
@@ -148,6 +149,11 @@ class MemoryStore implements Store {
     const held = this.#metas.get(name) ?? ifAbsent
     this.#metas.set(name, held)
     return held
+  }
+
+  async diagnose(): Promise<readonly Finding[]> {
+    const meaning = 'Records are gone when this process ends: a request that is retried after that is executed again.'
+    return [{ check: 'durability', level: 'broken', found: 'memory', meaning }]
   }
 
   async close(): Promise<void> {}

@@ -72,6 +72,7 @@ export function faultyStore(
     sweep: wrap('sweep', (limit, skewMs) => store.sweep(limit, skewMs)),
     meta: wrap('meta', (name, ifAbsent) => store.meta(name, ifAbsent)),
     scan: (cursor, filter) => store.scan(cursor, filter),
+    diagnose: () => store.diagnose(),
     close: () => store.close(),
   }
 }

@@ -28,6 +28,7 @@ function altered(store: Store, calls: Partial<Store>): Store {
     scan: (cursor, filter) => store.scan(cursor, filter),
     sweep: (limit, skewMs) => store.sweep(limit, skewMs),
     meta: (name, ifAbsent) => store.meta(name, ifAbsent),
+    diagnose: () => store.diagnose(),
     close: () => store.close(),
   }
   return { ...bound, ...calls }

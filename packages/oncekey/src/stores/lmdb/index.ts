@@ -9,6 +9,7 @@ import type {
   AppendRequest,
   ClaimAnswer,
   ClaimRequest,
+  Finding,
   KeylessRequest,
   ReadAnswer,
   RenewAnswer,
@@ -170,6 +171,15 @@ class LmdbStore implements Store, StepPort {
     await this.environment.ifNoExists(key, () => void this.environment.put(key, Buffer.from(ifAbsent), 1))
     this.environment.resetReadTxn()
     return this.environment.get(key) ?? ifAbsent
+  }
+
+  async diagnose(): Promise<readonly Finding[]> {
+    if (this.capabilities.durability === 'process') {
+      const meaning = 'A power cut can lose acknowledged outcomes or the whole store. Leave dangerouslyNoSync out.'
+      return [{ check: 'durability', level: 'broken', found: 'no sync', meaning }]
+    }
+    const meaning = 'What was acknowledged survives a crash of any process and a power cut; not the loss of this disk.'
+    return [{ check: 'durability', level: 'good', found: 'every commit is synced before it can be seen', meaning }]
   }
 
   async close(): Promise<void> {
