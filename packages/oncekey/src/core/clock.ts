@@ -14,6 +14,8 @@ export interface Clock {
   monotonicMs(): number
   /** Calls `fire` once after `delayMs`. A timer never keeps a process alive unless `hold` is true. */
   setTimer(delayMs: number, fire: () => void, hold?: boolean): Timer
+  /** Calls `run` once, after what is ready in this turn has had its say. */
+  nextTurn(run: () => void): void
 }
 
 /** Resolves after `delayMs` of the given clock. */

@@ -143,14 +143,10 @@ export class Recording {
 
   /** Forgets chunks that the store has and every reader has passed, and the oldest beyond the window. */
   trim(): void {
+    if (this.#dropped) return this.window.trim(this.#owner?.offset ?? 0)
     let passed = this.length
     for (const reader of this.#readers) passed = Math.min(passed, reader.offset)
-    const windowFrom = this.length - limits.windowBytes
-    this.window.trim(({ offset, bytes }) => {
-      const end = offset + bytes.length
-      if (this.#dropped) return end > (this.#owner?.offset ?? 0)
-      return end > this.#appended || (end > passed && end > windowFrom)
-    })
+    this.window.trim(Math.min(this.#appended, Math.max(passed, this.length - limits.windowBytes)))
   }
 
   #seal(): void {

@@ -16,13 +16,10 @@ export class Window {
     this.#chunks.push(chunk)
   }
 
-  /** Forgets chunks from the front for as long as `keeps` says no. */
-  trim(keeps: (chunk: Chunk) => boolean): void {
-    for (
-      let chunk = this.#chunks[this.#first];
-      chunk !== undefined && !keeps(chunk);
-      chunk = this.#chunks[this.#first]
-    ) {
+  /** Forgets the chunks that end at or before `offset`. */
+  trim(offset: number): void {
+    for (let chunk = this.#chunks[this.#first]; chunk !== undefined; chunk = this.#chunks[this.#first]) {
+      if (chunk.offset + chunk.bytes.length > offset) break
       this.#first += 1
     }
     if (this.#first < 1024 && this.#first < this.#chunks.length) return

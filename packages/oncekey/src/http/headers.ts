@@ -17,14 +17,19 @@ export const fieldNames = {
   retryAfterMs: 'Retry-After-Ms',
 } as const
 
+/** Where the next field line with this name is, from `at` on; -1 if there is none. A request is asked for 25 names. */
+function nextField(raw: RawHeaders, name: string, from: number): number {
+  for (let at = from; at + 1 < raw.length; at += 2) {
+    const found = raw[at] as string
+    if (found.length === name.length && (found === name || found.toLowerCase() === name.toLowerCase())) return at
+  }
+  return -1
+}
+
 /** The value of every field line with this name, in order, as sent. */
 export function fieldValues(raw: RawHeaders, name: string): string[] {
-  const wanted = name.toLowerCase()
   const values: string[] = []
-  for (let at = 0; at + 1 < raw.length; at += 2) {
-    const found = raw[at] as string
-    if (found.length === wanted.length && found.toLowerCase() === wanted) values.push(raw[at + 1] as string)
-  }
+  for (let at = nextField(raw, name, 0); at >= 0; at = nextField(raw, name, at + 2)) values.push(raw[at + 1] as string)
   return values
 }
 
@@ -33,6 +38,9 @@ export function fieldValues(raw: RawHeaders, name: string): string[] {
  * which do not see the same. Undefined when there is no such line or all are empty.
  */
 export function fieldValue(raw: RawHeaders, name: string): string | undefined {
+  const first = nextField(raw, name, 0)
+  if (first < 0) return undefined
+  if (nextField(raw, name, first + 2) < 0) return trimmed(raw[first + 1] as string) || undefined
   const values = fieldValues(raw, name)
     .map(trimmed)
     .filter((value) => value !== '')

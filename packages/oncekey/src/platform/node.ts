@@ -14,6 +14,7 @@ export const systemClock: Clock = {
     if (!hold) timer.unref()
     return { cancel: () => clearTimeout(timer) }
   },
+  nextTurn: (run) => void setImmediate(run),
 }
 
 const pool = new Uint8Array(4096)

@@ -54,6 +54,7 @@ class OpaqueScanner implements StreamScanner {
 
 /** `[DONE]` with some blanks; a longer first line is no marker. */
 const markerBytes = 32
+const openingBrace = 0x7b
 
 /** The event under way, filled line by line. */
 class CurrentEvent implements ProviderEvent {
@@ -83,7 +84,9 @@ class EventStreamScanner implements StreamScanner, SseSink {
   readonly #peek = new JsonPeek(eventShape, (name, value) => {
     this.#event.members[name] = value
   })
-  #marker: number[] = []
+  /** The first data line of the event, as far as it can be a marker; one past its room means that it cannot. */
+  readonly #marker = new Uint8Array(markerBytes)
+  #markerLength = 0
 
   constructor(provider: Provider | undefined) {
     this.#provider = provider
@@ -122,15 +125,21 @@ class EventStreamScanner implements StreamScanner, SseSink {
     if (this.terminatorAt !== undefined) return
     this.#peek.push(bytes, from, to)
     if (this.#event.hasData) return
-    for (let at = from; at < to && this.#marker.length <= markerBytes; at++) this.#marker.push(bytes[at] ?? 0)
+    for (let at = from; at < to && this.#markerLength <= markerBytes; at++) {
+      const byte = bytes[at] ?? 0
+      // An object is no marker, and most events are one.
+      if (byte === openingBrace && this.#markerLength === 0) this.#markerLength = markerBytes + 1
+      else this.#marker[this.#markerLength++] = byte
+    }
   }
 
   dataLine(): void {
     if (this.terminatorAt !== undefined) return
     const event = this.#event
     if (!event.hasData) {
-      if (this.#marker.length <= markerBytes) event.marker = String.fromCharCode(...this.#marker).trim()
-      this.#marker = []
+      const length = this.#markerLength
+      if (length <= markerBytes) event.marker = String.fromCharCode(...this.#marker.subarray(0, length)).trim()
+      this.#markerLength = 0
       event.hasData = true
     }
     this.#judge(this.#peek.whole)

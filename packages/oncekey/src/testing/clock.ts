@@ -38,6 +38,7 @@ export function manualClock(wallMs = 1_800_000_000_000): ManualClock {
       alarms.add(alarm)
       return { cancel: () => void alarms.delete(alarm) }
     },
+    nextTurn: (run) => queueMicrotask(run),
     async advance(ms: number): Promise<void> {
       const untilMs = nowMs + ms
       await settled()

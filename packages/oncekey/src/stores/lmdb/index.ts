@@ -192,11 +192,10 @@ class LmdbStore implements Store, StepPort {
    * above the floor before anybody hears it (I9).
    */
   async #lift(requests: readonly ClaimRequest[], answers: ClaimAnswer[]): Promise<void> {
-    const first = answers.flatMap((answer, at) => (answer.kind === 'granted' && answer.by === 'claim' ? [at] : []))
-    if (first.length === 0) return
+    if (!answers.some(isFirst)) return
     this.environment.resetReadTxn()
     const floor = fenceFloor(this.environment)
-    const late = first.filter((at) => fenceOf(answers[at]) <= floor)
+    const late = answers.flatMap((answer, at) => (isFirst(answer) && answer.record.fence <= floor ? [at] : []))
     if (late.length === 0) return
     const lifted = await steps<ClaimRequest, ClaimAnswer>(
       this,
@@ -213,6 +212,6 @@ class LmdbStore implements Store, StepPort {
   }
 }
 
-function fenceOf(answer: ClaimAnswer | undefined): number {
-  return answer?.kind === 'granted' ? answer.record.fence : Number.POSITIVE_INFINITY
+function isFirst(answer: ClaimAnswer): answer is ClaimAnswer & { readonly kind: 'granted' } {
+  return answer.kind === 'granted' && answer.by === 'claim'
 }
