@@ -122,7 +122,10 @@ describe('library.md', () => {
   })
   test('names the members of an attempt, an operation and a result, and no others', () => {
     const source = textOf('packages/oncekey/src/core/run.ts')
-    expect(firstCells(page, '`RunningAttempt`, the argument of `execute`')).toEqual(membersOf(source, 'RunningAttempt'))
+    const running = textOf('packages/oncekey/src/core/running.ts')
+    expect(firstCells(page, '`RunningAttempt`, the argument of `execute`')).toEqual(
+      membersOf(running, 'RunningAttempt'),
+    )
     const operation = textOf('packages/oncekey/src/core/operation.ts')
     expect(firstCells(page, '`Operation`')).toEqual(membersOf(operation, 'Operation'))
     const result = quoted(section(page, 'runDetailed\\(operation, execute\\)').split('| `status`')[0] ?? '')

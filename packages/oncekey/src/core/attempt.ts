@@ -58,6 +58,7 @@ export class Attempt implements HeldLease {
   #onLost: ((reason: LostReason) => void)[] | undefined
   #dispatched: Promise<void> | undefined
   #settling = false
+  #committing = false
 
   constructor(
     home: AttemptHome,
@@ -128,6 +129,42 @@ export class Attempt implements HeldLease {
     if (answer === undefined) throw unavailable('Nothing was executed.')
     if (answer.kind === 'fenced') throw lostError('superseded', this.recordId)
     this.dispatched = true
+  }
+
+  /** Has this attempt put its outcome into a transaction of the caller's? Then only that transaction records it. */
+  get committing(): boolean {
+    return this.#committing
+  }
+
+  /** Settles inside the caller's transaction. Rejects when this attempt is not the record's any more. */
+  async commit(transaction: unknown, end: End): Promise<void> {
+    const { store } = this.#home.calls
+    if (store.settleIn === undefined) {
+      const sentence = `The store "${store.capabilities.name}" has no transactions of yours: attempt.commit needs PostgreSQL.`
+      throw new IdempotencyError('config_invalid', sentence)
+    }
+    this.#committing = true
+    this.#settling = true
+    // A renewal would wait for the row that the transaction holds, and hold up those of all other leases. Nobody can
+    // take the record over meanwhile, for a claim waits at the same row.
+    this.#home.keeper.remove(this)
+    const settlement = { recordId: this.recordId, attemptId: this.attemptId, ...end } as Settlement
+    const answer = await store.settleIn(transaction, settlement)
+    if (answer.kind === 'fenced') throw lostError('superseded', this.recordId)
+  }
+
+  /** Rejects when the transaction of `commit` has not committed: its rows are not there, so no outcome may be. */
+  async confirmCommit(): Promise<void> {
+    const untilMs = this.#home.clock.monotonicMs() + limits.storeBudgetMs
+    for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, 1000)) {
+      const read = await this.#home.calls.read(this.recordId).catch(() => undefined)
+      const record = read?.record
+      if (record?.state === 'completed') return
+      if (read !== undefined) throw rolledBack(this.recordId)
+      if (this.#home.clock.monotonicMs() + pauseMs > untilMs)
+        throw unavailable('Nobody can tell now whether the transaction has committed.')
+      await sleep(this.#home.clock, pauseMs)
+    }
   }
 
   /** Progress of a stream: its head is there, or its capture was dropped. */
@@ -225,6 +262,13 @@ function lostError(reason: LostReason, recordId: RecordId): IdempotencyError {
     shutdown: 'The engine is closing.',
   }
   return new IdempotencyError('superseded', sentences[reason], { recordId })
+}
+
+function rolledBack(recordId: RecordId): IdempotencyError {
+  const sentence =
+    'attempt.commit was called, but its transaction has not committed. Return from the function after the commit, and let ' +
+    "a transaction's error out of it: the next call executes again."
+  return new IdempotencyError('not_committed', sentence, { recordId })
 }
 
 /** The error of a store that did not answer inside the budget. */

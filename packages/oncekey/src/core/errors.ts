@@ -22,6 +22,7 @@ export const errorCatalogue = {
   upstream_unreachable: { status: 502, title: 'The upstream cannot be reached', retryable: true },
   upstream_timeout: { status: 504, title: 'The upstream did not answer in time', retryable: true },
   store_unavailable: { status: 503, title: 'The idempotency store is unavailable', retryable: true },
+  not_committed: { status: 500, title: 'The transaction of the outcome has not committed', retryable: true },
   shutting_down: { status: 503, title: 'The server is shutting down', retryable: true },
   config_invalid: { status: 500, title: 'The configuration cannot be right', retryable: false },
   internal: { status: 500, title: 'Oncekey failed', retryable: false },

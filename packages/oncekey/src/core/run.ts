@@ -1,5 +1,5 @@
 /** `run(operation, execute)`: the library's front door over the engine. */
-import type { Attempt, Settled } from './attempt.ts'
+import type { Attempt, End, Settled } from './attempt.ts'
 import { base64url } from './base64url.ts'
 import { type Begun, Engine, type EngineParts } from './engine.ts'
 import { IdempotencyError } from './errors.ts'
@@ -11,23 +11,9 @@ import type { Asked, Operation } from './operation.ts'
 import { type Classify, classOf, decodeHead, encodeHead, fateOf, valueHead } from './outcome.ts'
 import { type Policy, type PolicyOptions, policyOf } from './policy.ts'
 import type { IdempotencyRecord } from './record.ts'
+import { type RunningAttempt, runningAttempt, unprotectedAttempt } from './running.ts'
 import type { SettleAnswer, Store } from './store.ts'
 import { type Codec, decodeError, decodeValue, encodeError, encodeValue, isFinal } from './value.ts'
-
-/** The attempt as user code sees it. */
-export interface RunningAttempt {
-  /** Fires at `lease_lost`, cancel and shutdown. */
-  readonly signal: AbortSignal
-  /** Grows for ever for one key: hand it to downstream writes, so that a late attempt can be refused there. */
-  readonly fence: number
-  /** Which attempt this is, from 1. */
-  readonly number: number
-  /** Under `reconcile`: a former attempt died, ask the provider before doing anything. */
-  readonly recovering: boolean
-  readonly recordId: string
-  /** Resolves when "the effect may have begun" is recorded. Only `unknown` writes it; do not begin if it rejects. */
-  dispatching(): Promise<void>
-}
 
 /** What `runDetailed` resolves to. */
 export interface RunResult<T> {
@@ -149,21 +135,14 @@ export class Idempotency {
   ): Promise<RunResult<T>> {
     let value: T
     try {
-      value = await execute(view(attempt))
+      value = await execute(runningAttempt(attempt, (committed) => this.#end(committed)))
+      if (attempt.committing) await attempt.confirmCommit()
     } catch (error) {
       await this.#failed(attempt, error)
       throw error
     }
-    const { kind, head, body } = this.#outcome(value)
-    const bodyDigest = this.#engine.digest.sha256(body)
-    const end = {
-      kind: 'completed',
-      outcome: kind,
-      head,
-      rest: { offset: 0, bytes: body },
-      digest: bodyDigest,
-    } as const
-    const settled = await attempt.settle(end, { value, record: attempt.record })
+    // After a commit this finds its own outcome there (T7).
+    const settled = await attempt.settle(this.#end(value), { value, record: attempt.record })
     if (settled.kind === 'superseded') return this.#superseded(asked, settled, value)
     return { value, status: 'executed', ...facts(asked, attempt.record), recorded: settled.kind === 'recorded' }
   }
@@ -193,6 +172,12 @@ export class Idempotency {
     else await attempt.settle({ kind: 'released', retryAfterMs: ending.retryAfterMs, digest: 'threw' }, shared)
   }
 
+  #end(value: unknown): End {
+    const { kind, head, body } = this.#outcome(value)
+    const digest = this.#engine.digest.sha256(body)
+    return { kind: 'completed', outcome: kind, head, rest: { offset: 0, bytes: body }, digest }
+  }
+
   #outcome(value: unknown): { kind: 'value'; head: Uint8Array; body: Uint8Array } {
     const { codec, bytes } = encodeValue(value, this.#options.codec)
     return { kind: 'value', head: valueHead(codec), body: bytes }
@@ -216,16 +201,7 @@ export class Idempotency {
   }
 
   async #bypass<T>(asked: Asked, execute: (attempt: RunningAttempt) => T | Promise<T>): Promise<RunResult<T>> {
-    const alone = new AbortController()
-    const attempt = {
-      signal: alone.signal,
-      fence: 0,
-      number: 1,
-      recovering: false,
-      recordId: asked.recordId,
-      dispatching: async () => undefined,
-    }
-    const value = await execute(attempt)
+    const value = await execute(unprotectedAttempt(asked.recordId))
     return { value, status: 'bypassed', recordId: asked.recordId, attempt: 1, fence: 0, recorded: false }
   }
 
@@ -274,18 +250,4 @@ export class Idempotency {
 
 function facts(asked: Asked, record: IdempotencyRecord): { recordId: string; attempt: number; fence: number } {
   return { recordId: asked.recordId, attempt: record.attempt, fence: record.fence }
-}
-
-function view(attempt: Attempt): RunningAttempt {
-  const { record } = attempt
-  return {
-    get signal() {
-      return attempt.signal
-    },
-    fence: record.fence,
-    number: record.attempt,
-    recovering: record.recovering,
-    recordId: attempt.recordId,
-    dispatching: () => attempt.dispatching(),
-  }
 }
