@@ -201,13 +201,15 @@ export class Attempt implements HeldLease {
     const direct = await this.#home.calls.settle(settlement).catch(() => undefined)
     if (direct !== undefined) return this.#ended(direct, end.kind, shared)
     const persisted = this.#persist(settlement, Math.max(this.deadlineMs, heldUntilMs))
-    const first = await Promise.race([persisted, sleep(clock, heldUntilMs - clock.monotonicMs())])
+    // A process that stood still finds the budget gone: it is still worth one more try to learn whose word stands.
+    const heldMs = Math.max(heldUntilMs - clock.monotonicMs(), limits.storeTimeoutMs)
+    const first = await Promise.race([persisted, sleep(clock, heldMs)])
     if (first !== undefined) return this.#ended(first, end.kind, shared)
     void persisted
       .then((answer) => answer !== undefined && this.#note(answer, end.kind))
       .finally(() => this.#home.keeper.remove(this))
     this.#home.observer?.({ kind: 'unrecorded', recordId: this.recordId })
-    this.#close(end.kind, shared)
+    this.#close(end.kind, shared, false)
     return { kind: 'unrecorded' }
   }
 
@@ -224,12 +226,12 @@ export class Attempt implements HeldLease {
       this.#home.lives.close(this.recordId, this.#live, { kind: 'again' })
       return { kind: 'superseded', record: answer.record }
     }
-    this.#close(as, shared)
+    this.#close(as, shared, true)
     return { kind: 'recorded', record: answer.record }
   }
 
-  #close(as: End['kind'], shared: unknown): void {
-    const news = as === 'unknown' ? ({ kind: 'again' } as const) : ({ kind: 'ended', as, shared } as const)
+  #close(as: End['kind'], shared: unknown, recorded: boolean): void {
+    const news = as === 'unknown' ? ({ kind: 'again' } as const) : ({ kind: 'ended', as, shared, recorded } as const)
     this.#home.lives.close(this.recordId, this.#live, news)
   }
 

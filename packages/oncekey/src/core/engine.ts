@@ -41,7 +41,12 @@ export type Begun =
       readonly joined: boolean
     }
   /** An execution of this process ended while we waited for it. */
-  | { readonly kind: 'shared'; readonly as: 'completed' | 'released'; readonly shared: unknown }
+  | {
+      readonly kind: 'shared'
+      readonly as: 'completed' | 'released'
+      readonly shared: unknown
+      readonly recorded: boolean
+    }
   /** A stream that runs in this process, or in another one. */
   | { readonly kind: 'streaming'; readonly recording: Recording }
   | { readonly kind: 'following'; readonly record: IdempotencyRecord }
@@ -84,7 +89,7 @@ export class Engine {
     this.calls = new StoreCalls(parts.store, parts.clock, parts.observer)
     const keeper = new LeaseKeeper((leases) => this.calls.renew(leases), parts.clock)
     this.#home = { calls: this.calls, clock: parts.clock, lives: this.#lives, keeper, observer: parts.observer }
-    this.#sweeper = new Sweeper(parts.store, parts.clock, parts.random, parts.skewMs, parts.observer)
+    this.#sweeper = new Sweeper(this.calls, parts.clock, parts.random, parts.skewMs, parts.observer)
     this.#given = parts.pepper
     this.#sweeper.start()
   }
@@ -204,7 +209,7 @@ export class Engine {
       case 'answer':
         return judge.answer(news.answer, asked, news.waited)
       case 'ended':
-        return { kind: 'shared', as: news.as, shared: news.shared }
+        return { kind: 'shared', as: news.as, shared: news.shared, recorded: news.recorded }
       case 'streaming':
         if (news.recording.dropped) throw judge.notReplayable(asked.recordId)
         return { kind: 'streaming', recording: news.recording }

@@ -209,7 +209,7 @@ export class Idempotency {
     if (begun.kind === 'shared' && begun.shared !== undefined) {
       const { record, ...shared } = begun.shared as { value?: T; error?: unknown; record: IdempotencyRecord }
       if ('error' in shared) throw shared.error
-      return { value: shared.value as T, status: 'joined', ...facts(asked, record), recorded: true }
+      return { value: shared.value as T, status: 'joined', ...facts(asked, record), recorded: begun.recorded }
     }
     if (begun.kind !== 'recorded')
       throw new IdempotencyError('internal', 'A value operation met a stream. Use another scope for it.')

@@ -1,13 +1,13 @@
 /** The sweeper: abandoned, expired and purged records, in small pieces; any process may run it, all may. */
+import type { StoreCalls } from './calls.ts'
 import type { Clock, Timer } from './clock.ts'
 import type { Observer } from './events.ts'
 import { limits } from './policy.ts'
 import type { Random } from './random.ts'
-import type { Store } from './store.ts'
 
 /** Sweeps every minute, jittered so that many processes do not sweep at once. */
 export class Sweeper {
-  readonly #store: Store
+  readonly #calls: StoreCalls
   readonly #clock: Clock
   readonly #random: Random
   readonly #observer: Observer | undefined
@@ -15,8 +15,8 @@ export class Sweeper {
   #timer: Timer | undefined
   #stopped = false
 
-  constructor(store: Store, clock: Clock, random: Random, skewMs: number, observer?: Observer) {
-    this.#store = store
+  constructor(calls: StoreCalls, clock: Clock, random: Random, skewMs: number, observer?: Observer) {
+    this.#calls = calls
     this.#clock = clock
     this.#random = random
     this.#observer = observer
@@ -34,16 +34,17 @@ export class Sweeper {
     this.#timer?.cancel()
   }
 
-  /** One round: piece after piece until a short one. A store that fails is tried again next minute. */
+  /** One round: piece after piece until a short one. A store that fails, or never answers, is tried again next minute. */
   async sweep(): Promise<void> {
     try {
       for (let more = true; more && !this.#stopped; ) {
-        const report = await this.#store.sweep(limits.sweepEntries, this.#skewMs)
+        const sweeping = this.#calls.store.sweep(limits.sweepEntries, this.#skewMs)
+        const report = await this.#calls.within('sweep', sweeping)
         more = report.more
         this.#observer?.({ kind: 'swept', ...report })
       }
-    } catch (error) {
-      this.#observer?.({ kind: 'store_failed', call: 'sweep', error })
+    } catch {
+      // Heard already, as every failed call.
     }
   }
 }

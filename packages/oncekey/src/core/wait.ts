@@ -13,8 +13,13 @@ import type { Recording } from './stream.ts'
 export type LiveNews =
   /** A claim's answer that everybody can judge for himself; `waited` if it took more than one claim. */
   | { readonly kind: 'answer'; readonly answer: ClaimAnswer & { readonly kind: 'held' }; readonly waited: boolean }
-  /** The owner in this process ended; `shared` is what it hands to duplicates. */
-  | { readonly kind: 'ended'; readonly as: 'completed' | 'released'; readonly shared: unknown }
+  /** The owner in this process ended; `shared` is what it hands to duplicates, `recorded` whether the store has it. */
+  | {
+      readonly kind: 'ended'
+      readonly as: 'completed' | 'released'
+      readonly shared: unknown
+      readonly recorded: boolean
+    }
   /** The owner in this process has a stream that can be joined. */
   | { readonly kind: 'streaming'; readonly recording: Recording }
   /** Whose request this process has begun to execute. */

@@ -29,6 +29,9 @@ export interface Exchanged {
 /** A follower whose attempt fails before a byte came begins again; a store that loses bodies must not keep it busy. */
 const maxRestarts = 20
 
+/** Marks an answer that the store could not take: a retry will not find it. */
+const unrecorded = ['Idempotency-Recorded', '?0'] as const
+
 /** How long an execution goes on for a keyed retry, and for a keyless one (http.md, Disconnect). */
 const drainMs = { keyed: 30 * 60_000, keyless: 30_000 }
 
@@ -168,7 +171,7 @@ export class Exchange {
           return
         }
         const own = ownFields('executed', echo, settled?.kind === 'recorded' ? settled.record : undefined)
-        if (settled?.kind === 'unrecorded') own.push('Idempotency-Recorded', '?0')
+        if (settled?.kind === 'unrecorded') own.push(...unrecorded)
         if (trailing.length === 0) return sendWhole(caller, answer, own)
         caller.start(answer.status, [...answer.headers, ...own])
         caller.write(answer.body)
@@ -234,7 +237,11 @@ export class Exchange {
         if (shared === undefined) return false
         const status = identity.inferred ? 'inferred' : 'joined'
         if ('error' in shared) refuse(caller, shared.error, request, echo)
-        else sendDecoded(this.#parts(exchanged, identity, status, echo), shared.answer, ownFields(status, echo))
+        else {
+          const own = ownFields(status, echo)
+          if (begun.as === 'completed' && !begun.recorded) own.push(...unrecorded)
+          sendDecoded(this.#parts(exchanged, identity, status, echo), shared.answer, own)
+        }
         return true
       }
       case 'streaming':

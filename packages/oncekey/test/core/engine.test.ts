@@ -408,6 +408,21 @@ describe('the store fails', () => {
     expect(await shared.engine().runDetailed(operation, () => 2)).toMatchObject({ value: 2, attempt: 2 })
   })
 
+  test('one who shared an execution that could not be recorded is told so', async () => {
+    const shared = world((call) => (call === 'settle' ? 'fail' : undefined))
+    const once = shared.engine({ onAbandoned: 'reexecute' })
+    const work = effect('paid')
+    const both = [once.runDetailed(operation, work.run), once.runDetailed(operation, work.run)]
+    await shared.clock.advance(10)
+    work.end()
+    await shared.clock.advance(6_000)
+    expect(await Promise.all(both)).toMatchObject([
+      { value: 'paid', status: 'executed', recorded: false },
+      { value: 'paid', status: 'joined', recorded: false },
+    ])
+    expect(work.count).toBe(1)
+  })
+
   test('with failOpen it runs unprotected, and says so', async () => {
     const shared = world((call) => (call === 'claim' ? 'fail' : undefined))
     const open = shared.engine({ failOpen: true }).runDetailed(operation, () => 'x')
