@@ -151,6 +151,18 @@ describe('the store is away', () => {
     expect([caller.status, caller.text, caller.header('idempotency-recorded')]).toEqual([200, '{"ok":true}', '?0'])
   })
 
+  test('one who joined it gets the same bytes with the same mark', async () => {
+    const { clock, send, calls, answer } = world({}, (call) => (call === 'settle' ? 'fail' : undefined))
+    const { caller } = send('k')
+    const joined = send('k').caller
+    await clock.advance(1)
+    if (calls[0] !== undefined) answer(calls[0].events)
+    await clock.advance(6_000)
+    for (const one of [caller, joined])
+      expect([one.status, one.text, one.header('idempotency-recorded')]).toEqual([200, '{"ok":true}', '?0'])
+    expect(calls).toHaveLength(1)
+  })
+
   test('a recorded answer carries no such mark', async () => {
     const { clock, send, calls, answer } = world()
     const { caller } = send('k')
