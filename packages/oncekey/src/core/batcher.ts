@@ -5,6 +5,8 @@ import { limits } from './policy.ts'
 
 interface Pending<Item, Answer> {
   readonly item: Item
+  /** When it began to wait, monotonic ms. */
+  readonly sinceMs: number
   readonly resolve: (answer: Answer) => void
   readonly reject: (error: unknown) => void
 }
@@ -29,7 +31,8 @@ export class Batcher<Item, Answer> {
   /** The answer for one item; rejects when its call failed or took longer than `limits.storeTimeoutMs`. */
   add(item: Item): Promise<Answer> {
     return new Promise((resolve, reject) => {
-      this.#queue.push({ item, resolve, reject })
+      if (this.#queue.length >= limits.queuedCalls) return reject(new Error('too many calls wait for the store'))
+      this.#queue.push({ item, sinceMs: this.#clock.monotonicMs(), resolve, reject })
       if (this.#scheduled || this.#inFlight >= limits.batchesInFlight) return
       this.#scheduled = true
       this.#clock.nextTurn(() => this.#flush())
@@ -38,6 +41,7 @@ export class Batcher<Item, Answer> {
 
   #flush(): void {
     this.#scheduled = false
+    this.#dropLate()
     const batch = this.#queue.length > limits.batchEntries ? this.#queue.splice(0, limits.batchEntries) : this.#queue
     if (batch === this.#queue) this.#queue = []
     if (batch.length === 0) return
@@ -79,6 +83,14 @@ export class Batcher<Item, Answer> {
     } catch (error) {
       fail(error)
     }
+  }
+
+  /** Behind a store that hangs calls would wait for ever: the slots are freed only as fast as calls time out. */
+  #dropLate(): void {
+    const lateMs = this.#clock.monotonicMs() - limits.storeTimeoutMs
+    const first = this.#queue.findIndex(({ sinceMs }) => sinceMs > lateMs)
+    const late = first < 0 ? this.#queue.splice(0) : this.#queue.splice(0, first)
+    for (const { reject } of late) reject(new Error(`the store took no call for ${limits.storeTimeoutMs} ms`))
   }
 
   #retryAlone(pending: Pending<Item, Answer>): void {

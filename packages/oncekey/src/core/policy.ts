@@ -45,6 +45,8 @@ export const limits = {
   batchEntries: 512,
   /** Calls of one kind under way at a time: while the first waits for the disk, the second is already written. */
   batchesInFlight: 2,
+  /** Calls of one kind that wait for a slot; with more the store is away for all that anybody can tell. */
+  queuedCalls: 20_000,
   waitersPerRecord: 1_000,
   waitersPerProcess: 10_000,
   /** First poll, its growth, and its cap for waiters; a follower of a live stream is capped lower. */

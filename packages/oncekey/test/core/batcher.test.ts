@@ -1,0 +1,61 @@
+/** Group commit: what is gathered, what is in flight, and what becomes of calls when the store hangs. */
+import { describe, expect, test } from 'vitest'
+import { Batcher } from '../../src/core/batcher.ts'
+import { IdempotencyError } from '../../src/core/errors.ts'
+import { limits } from '../../src/core/policy.ts'
+import { manualClock } from '../../src/testing/index.ts'
+
+const doubled = async (items: readonly number[]): Promise<number[]> => items.map((item) => item * 2)
+
+describe('a batcher', () => {
+  test('makes one call of what comes in one turn, and answers each in its place', async () => {
+    const calls: (readonly number[])[] = []
+    const batcher = new Batcher(async (items: readonly number[]) => {
+      calls.push(items)
+      return doubled(items)
+    }, manualClock())
+    expect(await Promise.all([1, 2, 3].map((item) => batcher.add(item)))).toEqual([2, 4, 6])
+    expect(calls).toEqual([[1, 2, 3]])
+  })
+
+  test('asks one by one where one record fails the call of all', async () => {
+    const batcher = new Batcher(async (items: readonly number[]) => {
+      if (items.includes(2)) throw new IdempotencyError('store_unavailable', 'unreadable')
+      return doubled(items)
+    }, manualClock())
+    const answers = await Promise.allSettled([1, 2, 3].map((item) => batcher.add(item)))
+    expect(answers.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
+  })
+
+  test('behind a store that hangs nobody waits much longer than two time-outs, however many there are', async () => {
+    const clock = manualClock()
+    let calls = 0
+    const batcher = new Batcher(() => {
+      calls += 1
+      return new Promise<readonly number[]>(() => undefined)
+    }, clock)
+    let rejected = 0
+    const count = limits.batchEntries * 10
+    for (let item = 0; item < count; item++) batcher.add(item).catch(() => (rejected += 1))
+    await clock.advance(limits.storeTimeoutMs * 2 + 10)
+    expect(rejected).toBe(count)
+    expect(calls).toBeLessThanOrEqual(limits.batchesInFlight * 2)
+  })
+
+  test('refuses more calls than its queue holds, and takes them again once the store answers', async () => {
+    const clock = manualClock()
+    let answer: () => void = () => undefined
+    const hung = new Promise<void>((resolve) => {
+      answer = resolve
+    })
+    const batcher = new Batcher(async (items: readonly number[]) => {
+      await hung
+      return doubled(items)
+    }, clock)
+    const waiting = Array.from({ length: limits.queuedCalls }, (_, item) => batcher.add(item))
+    await expect(batcher.add(1)).rejects.toThrow('too many calls wait')
+    answer()
+    expect(await Promise.all(waiting)).toHaveLength(limits.queuedCalls)
+    expect(await batcher.add(21)).toBe(42)
+  })
+})
