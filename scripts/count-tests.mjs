@@ -1,5 +1,6 @@
 // Prints `N passed, N failed` from vitest's own report and exits as the gate did; skips and an empty run fail under CI.
 import { readFileSync } from 'node:fs'
+import { guaranteed, titlePattern } from './guarantee.mjs'
 
 const [path, gate] = process.argv.slice(2)
 const code = Number(gate)
@@ -28,6 +29,15 @@ let failed = report.numFailedTests + broken
 if (passed + failed + skipped === 0) {
   console.error('the test run was empty')
   failed = 1
+}
+for (const { file, title } of guaranteed()) {
+  const ran = report.testResults
+    .filter(({ name }) => name.endsWith(`/${file}`))
+    .flatMap(({ assertionResults }) => assertionResults)
+    .filter((test) => titlePattern(title).test(test.title))
+  if (ran.length > 0 && ran.every(({ status }) => status === 'passed')) continue
+  console.error(`a test that docs/guarantee.md names did not run, or not to a good end: ${file}: ${title}`)
+  if (failed === 0) failed = 1
 }
 if (code !== 0 && failed === 0) {
   console.error(`every test passed and the gate still ended with ${code}: an error outside of the tests`)

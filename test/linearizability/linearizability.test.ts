@@ -40,9 +40,9 @@ async function histories(open: () => Promise<Opened>): Promise<History[]> {
   return all
 }
 
-describe('what clients hear could have come from one after another', () => {
+describe('one order of calls', () => {
   for (const [name, open] of Object.entries(kinds)) {
-    test(name, { timeout: 120_000 }, async () => {
+    test(`explains what clients of ${name} hear`, { timeout: 120_000 }, async () => {
       const all = await histories(open)
       const heard = all.flatMap((history) => [...history.values()].flat())
       const takeovers = heard.filter(({ kind, answer }) => kind === 'claim' && answer?.kind === 'granted')
