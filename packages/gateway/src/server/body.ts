@@ -7,7 +7,12 @@ const processBytes = 512 * 1024 * 1024
 
 /** Counts the bytes that are held in buffers. */
 export class BodyBudget {
+  readonly #most: number
   #held = 0
+
+  constructor(most: number = processBytes) {
+    this.#most = most
+  }
 
   /**
    * The body; undefined when the caller hung up before its end. `release` gives its bytes back to the budget and has
@@ -16,7 +21,7 @@ export class BodyBudget {
   read(request: IncomingMessage, maxBytes: number): Promise<{ body: Buffer; release: () => void } | undefined> {
     const declared = Number(request.headers['content-length'] ?? 0)
     if (declared > maxBytes) return Promise.reject(tooLarge(maxBytes))
-    if (this.#held + declared > processBytes) return Promise.reject(tooMany())
+    if (this.#held + declared > this.#most) return Promise.reject(tooMany())
     return new Promise((resolve, reject) => {
       const chunks: Buffer[] = []
       let length = 0
@@ -34,7 +39,7 @@ export class BodyBudget {
         length += chunk.length
         this.#held += chunk.length
         if (length > maxBytes) return fail(tooLarge(maxBytes))
-        if (this.#held > processBytes) return fail(tooMany())
+        if (this.#held > this.#most) return fail(tooMany())
         chunks.push(chunk)
       }
       request.on('data', take)
