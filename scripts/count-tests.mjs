@@ -1,8 +1,9 @@
-// Prints `N passed, N failed` from vitest's own report and exits as the gate did; skips and an empty run fail under CI.
+// Prints `N passed, N failed` from vitest's own report and exits as the gate did; skips and an empty run fail under CI, and so
+// does a test that the page of the guarantee names and that did not run: count-tests.mjs REPORT EXIT_CODE [PAGE]
 import { readFileSync } from 'node:fs'
 import { guaranteed, titlePattern } from './guarantee.mjs'
 
-const [path, gate] = process.argv.slice(2)
+const [path, gate, page] = process.argv.slice(2)
 const code = Number(gate)
 
 /** Prints the line that CI reads, always the last one. */
@@ -30,7 +31,7 @@ if (passed + failed + skipped === 0) {
   console.error('the test run was empty')
   failed = 1
 }
-for (const { file, title } of guaranteed()) {
+for (const { file, title } of page === undefined ? [] : guaranteed(page)) {
   const ran = report.testResults
     .filter(({ name }) => name.endsWith(`/${file}`))
     .flatMap(({ assertionResults }) => assertionResults)

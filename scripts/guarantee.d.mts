@@ -4,5 +4,5 @@ export interface Guarantee {
   readonly file: string
   readonly title: string
 }
-export function guaranteed(): readonly Guarantee[]
+export function guaranteed(page?: string | URL): readonly Guarantee[]
 export function titlePattern(title: string): RegExp

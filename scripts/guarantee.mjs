@@ -1,10 +1,8 @@
 // The tests that docs/guarantee.md names, one for each sentence of the promise.
 import { readFileSync } from 'node:fs'
 
-const page = new URL('../docs/guarantee.md', import.meta.url)
-
 /** Each row of the table: the sentence, the file and the title of its test. */
-export function guaranteed() {
+export function guaranteed(page = new URL('../docs/guarantee.md', import.meta.url)) {
   const rows = [...readFileSync(page, 'utf8').matchAll(/^\| (.+) \| `(.+)` \| `(.+)` \|$/gm)]
   return rows.map(([, sentence, file, title]) => ({ sentence, file, title }))
 }

@@ -74,6 +74,20 @@ describe('count-tests', () => {
     expect(count(green, 0)).toEqual({ code: 0, last: '7 passed, 0 failed' })
   })
 
+  test('a test that the guarantee names has to have run, and passed', () => {
+    const page = plant('guarantee.md', '| kept | `test/one.test.ts` | `never … twice` |\n')
+    const ran = (title: string, status: string): string => {
+      const name = join(tree, 'test/one.test.ts')
+      const report = { ...green, testResults: [{ name, status, assertionResults: [{ title, status }] }] }
+      return plant('report.json', JSON.stringify(report))
+    }
+    const last = (report: string): string | undefined =>
+      run('count-tests.mjs', [report, '0', page]).out.trimEnd().split('\n').at(-1)
+    expect(last(ran('never a key twice', 'passed'))).toBe('7 passed, 0 failed')
+    expect(last(ran('never a key twice', 'pending'))).toBe('7 passed, 1 failed')
+    expect(last(ran('something else', 'passed'))).toBe('7 passed, 1 failed')
+  })
+
   test('failed tests are counted and the exit code is that of the gate', () => {
     const red = { ...green, numFailedTests: 2, testResults: [file('failed', 'failed')] }
     expect(count(red, 3)).toEqual({ code: 3, last: '7 passed, 2 failed' })
