@@ -5,6 +5,7 @@ import { StoreCalls } from './calls.ts'
 import { type Clock, sleep } from './clock.ts'
 import type { Digest } from './digest.ts'
 import type { Observer } from './events.ts'
+import { Hinted } from './hint.ts'
 import { judge } from './judge.ts'
 import type { RecordId } from './key.ts'
 import { LeaseKeeper } from './lease.ts'
@@ -148,6 +149,7 @@ export class Engine {
   async #lead(asked: Asked, deadlineMs: number, waited: boolean): Promise<Begun | undefined> {
     const live = this.#lives.open(asked.recordId)
     const ask: Ask = { request: this.#request(asked), sentMs: 0, failed: false }
+    let hinted: Hinted | undefined
     let closed = false
     const close = (news: LiveNews): void => {
       closed = true
@@ -172,7 +174,9 @@ export class Engine {
         const leftMs = deadlineMs - this.clock.monotonicMs()
         if (leftMs <= 0) throw judge.inProgress(asked.recordId, asked.policy)
         polled = true
-        await this.#lives.admit(live, () => sleep(this.clock, Math.min(leftMs, this.#jittered(pauseMs))))
+        hinted ??= new Hinted(this.calls.store, asked.recordId, this.clock)
+        const waiting = hinted.pause.bind(hinted, Math.min(leftMs, this.#jittered(pauseMs)))
+        await this.#lives.admit(live, waiting)
       }
     } catch (error) {
       if (ask.failed) {
@@ -184,6 +188,7 @@ export class Engine {
       }
       throw error
     } finally {
+      hinted?.stop()
       if (!closed) close({ kind: 'again' })
       if (ask.failed && live.granted === undefined) void this.#disown(ask)
     }

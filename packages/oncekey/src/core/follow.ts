@@ -1,6 +1,7 @@
 /** Reads a body from the store, live or recorded: a follower in another process, and the replay of a large outcome. */
 import type { StoreCalls } from './calls.ts'
 import type { Clock } from './clock.ts'
+import { Hinted } from './hint.ts'
 import type { RecordId } from './key.ts'
 import { limits } from './policy.ts'
 import type { StreamReader } from './reader.ts'
@@ -64,7 +65,8 @@ export class Follower implements StreamReader {
   async #poll(): Promise<void> {
     if (this.#polling) return
     this.#polling = true
-    const { clock } = this.#parts
+    const { calls, clock, recordId } = this.#parts
+    const hinted = new Hinted(calls.store, recordId, clock)
     let pauseMs: number = limits.pollFirstMs
     let failedSinceMs: number | undefined
     while (this.#wanted) {
@@ -78,15 +80,10 @@ export class Follower implements StreamReader {
         failedSinceMs ??= clock.monotonicMs()
         if (clock.monotonicMs() - failedSinceMs > limits.storeBudgetMs) this.#cut()
       }
-      if (this.#wanted && (this.#sealedAt === undefined || failedSinceMs !== undefined)) await this.#pause(pauseMs)
+      if (this.#wanted && (this.#sealedAt === undefined || failedSinceMs !== undefined)) await hinted.pause(pauseMs)
     }
+    hinted.stop()
     this.#polling = false
-  }
-
-  #pause(pauseMs: number): Promise<void> {
-    return new Promise((resolve) => {
-      this.#parts.clock.setTimer(pauseMs, resolve, true)
-    })
   }
 
   /** One look at the record and one piece of body. */

@@ -190,6 +190,11 @@ export interface Store {
   meta(name: string, ifAbsent: Uint8Array): Promise<Uint8Array>
   /** Looks at the database's setup, and changes nothing. */
   diagnose(): Promise<readonly Finding[]>
+  /**
+   * Calls `onHint` soon after the record may have changed, at best: nothing depends on it. Answers how to stop. Only where
+   * `capabilities.hints`.
+   */
+  watch?(recordId: RecordId, onHint: () => void): () => void
   /** Settles inside a transaction of the caller's own. Only where `capabilities.transactional`. */
   settleIn?(transaction: unknown, settlement: Settlement): Promise<SettleAnswer>
   close(): Promise<void>

@@ -73,6 +73,7 @@ export function faultyStore(
     meta: wrap('meta', (name, ifAbsent) => store.meta(name, ifAbsent)),
     scan: (cursor, filter) => store.scan(cursor, filter),
     diagnose: () => store.diagnose(),
+    ...(store.watch === undefined ? {} : { watch: (id, onHint) => store.watch?.(id, onHint) ?? (() => undefined) }),
     close: () => store.close(),
   }
 }

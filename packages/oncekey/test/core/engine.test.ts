@@ -62,6 +62,38 @@ describe('run', () => {
     expect(second).toMatchObject({ value: { id: 1 }, status: 'replayed', fence: first.fence, recordId: first.recordId })
   })
 
+  test('a hint of the store ends a wait before the poll would, and the watch ends with it', async () => {
+    const { clock, store: memory } = world()
+    const watching = new Set<() => void>()
+    const store = faultyStore(memory, () => undefined)
+    const hinting: Store = {
+      ...store,
+      settle: async (asks) => {
+        const answers = await store.settle(asks)
+        for (const hint of watching) hint()
+        return answers
+      },
+      watch: (_, onHint) => {
+        watching.add(onHint)
+        return () => watching.delete(onHint)
+      },
+    }
+    const process = () => createIdempotency({ store: hinting, clock, onAbandoned: 'reexecute' })
+    const work = effect('done')
+    const first = process().run(operation, work.run)
+    await clock.advance(10)
+    const second = process().runDetailed(operation, work.run)
+    await clock.advance(5_000)
+    expect(watching.size).toBe(1)
+    const asked = store.calls.claim
+    work.end()
+    // No time passes: without the hint the next look would be up to a quarter of a second away.
+    await clock.advance(0)
+    expect(await second).toMatchObject({ value: 'done', status: 'joined' })
+    await first
+    expect([store.calls.claim - asked, watching.size]).toEqual([1, 0])
+  })
+
   test('duplicates in one process share one execution and never touch the store', async () => {
     const clock = manualClock()
     const store = faultyStore(memoryStore({ wallMs: clock.wallMs, monotonicMs: clock.monotonicMs }), () => undefined)
