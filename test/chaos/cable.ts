@@ -5,6 +5,8 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 /** A relay of TCP. While it is out, open connections are gone and new ones end at once. */
 export class Cable {
   readonly port: number
+  /** How long bytes take, each way. */
+  delayMs = 0
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
   #out = false
@@ -36,6 +38,11 @@ export class Cable {
     this.pull()
   }
 
+  #pass(bytes: Buffer, to: Socket): void {
+    if (this.delayMs === 0) to.write(bytes)
+    else setTimeout(() => to.destroyed || to.write(bytes), this.delayMs)
+  }
+
   #join(client: Socket, port: number): void {
     if (this.#out) {
       client.destroy()
@@ -51,7 +58,7 @@ export class Cable {
         for (const other of both) other.destroy()
       })
     }
-    client.pipe(server)
-    server.pipe(client)
+    client.on('data', (bytes) => this.#pass(bytes, server))
+    server.on('data', (bytes) => this.#pass(bytes, client))
   }
 }

@@ -1,8 +1,9 @@
 /** Chaos on every store: kills, pauses, cut cables and a store that dies, judged by the provider's ledger alone. */
 import { afterAll, describe, expect, test } from 'vitest'
 import { Stage } from '../e2e/harness.ts'
-import { type ChaosStore, chaos } from './chaos.ts'
+import { chaos } from './chaos.ts'
 import { judgeReexecute, judgeUnknown, summary } from './judge.ts'
+import { chaosStores } from './stores.ts'
 
 const stage = new Stage()
 afterAll(() => stage.close())
@@ -12,14 +13,10 @@ const seed = Number(process.env['ONCEKEY_SEED'] ?? 20_261)
 const minutes = Number(process.env['ONCEKEY_CHAOS_MINUTES'] ?? 0)
 const troubles = 50
 
-const stores: Readonly<Record<string, () => Promise<ChaosStore>>> = {
-  LMDB: async () => ({ url: stage.store(), troubles: [] }),
-}
-
 describe(`at least ${troubles} troubles at random moments`, { timeout: 300_000 + minutes * 90_000 }, () => {
-  for (const [name, open] of Object.entries(stores)) {
+  for (const [name, open] of Object.entries(chaosStores)) {
     test(`${name}: under unknown no key is paid twice or answered in two ways`, async () => {
-      const aftermath = await chaos(stage, await open(), { policy: 'unknown', seed, troubles, minutes })
+      const aftermath = await chaos(stage, await open(stage), { policy: 'unknown', seed, troubles, minutes })
       console.log(summary(name, seed, aftermath))
       judgeUnknown(aftermath)
     })

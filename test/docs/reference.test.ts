@@ -3,6 +3,8 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
+import { commands } from '../../packages/gateway/src/cli/commands.ts'
+import { commandSpecs } from '../../packages/gateway/src/cli/flags.ts'
 import { loadGatewayConfig } from '../../packages/gateway/src/config/load.ts'
 import { fileKey, gatewayOptions, variable } from '../../packages/gateway/src/config/options.ts'
 import { errorCatalogue } from '../../packages/oncekey/src/core/errors.ts'
@@ -60,6 +62,46 @@ describe('flags.md', () => {
   }
 })
 
+describe('commands.md', () => {
+  const page = textOf('docs/reference/commands.md')
+  const specs = Object.values(commandSpecs)
+
+  test('lists every command of the program but those with a page of their own', () => {
+    const listed = new Set(specs.map(({ name }) => name.split(' ')[0]))
+    expect([...listed].sort()).toEqual(
+      Object.keys(commands)
+        .filter((name) => !['gateway', 'demo'].includes(name))
+        .sort(),
+    )
+  })
+  for (const { name, flags } of specs) {
+    test(`lists every flag of ${name} in the order of its help, and no other`, () => {
+      const rows = table(section(page, name), 'flag', 'meaning')
+      expect(rows.map(([flag]) => flag)).toEqual(
+        flags.map(({ flag, placeholder }) => `\`--${flag}${placeholder === '' ? '' : ` ${placeholder}`}\``),
+      )
+    })
+  }
+  test('shows only flags that the command has', () => {
+    const shown = pages.flatMap((path) =>
+      blocks(textOf(path)).flatMap(({ text }) =>
+        text
+          .replaceAll('\\\n', ' ')
+          .split('\n')
+          .flatMap((line) => {
+            const spec = specs.find(({ name }) => line.includes(`oncekey ${name} `))
+            return [...line.matchAll(/ --([a-z-]+)/g)].flatMap(([, flag = '']) =>
+              spec === undefined ? [] : [{ spec, flag }],
+            )
+          }),
+      ),
+    )
+    expect(shown.length).toBeGreaterThan(3)
+    const unknown = shown.filter(({ spec, flag }) => !spec.flags.some((known) => known.flag === flag))
+    expect(unknown.map(({ spec, flag }) => `${spec.name} --${flag}`)).toEqual([])
+  })
+})
+
 describe('commands in the pages', () => {
   const used = pages.flatMap((page) =>
     blocks(textOf(page))
@@ -74,7 +116,8 @@ describe('commands in the pages', () => {
     expect(used.filter(([, flag]) => !known.includes(flag))).toEqual([])
   })
   test('every flag in a sentence exists', () => {
-    const others = ['config', 'http2', 'version']
+    const ofCommands = Object.values(commandSpecs).flatMap(({ flags }) => flags.map(({ flag }) => flag))
+    const others = ['config', 'http2', 'version', ...ofCommands]
     const named = pages
       .filter((page) => !page.startsWith('docs/adr/') && page !== 'CONTRIBUTING.md')
       .flatMap((page) =>

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { ensureProgram } from '../../scripts/tools.mjs'
 import { Cuts, type Fate, fates, type Image, imageAt } from './image.ts'
 import { Judge, restarts } from './judging.ts'
 import { random } from './plan.mjs'
@@ -48,11 +49,8 @@ async function recorded(name: string, options: object): Promise<Recording> {
     const trace = readFileSync(`${kept}.trace`, 'latin1')
     return { folder, trace, events: eventsOf(trace, path), left: readFileSync(path) }
   }
-  const { ensureStrace } = (await import(new URL('../../scripts/tools.mjs', import.meta.url).href)) as {
-    ensureStrace(): string
-  }
   const workload = fileURLToPath(new URL('workload.mjs', import.meta.url))
-  const trace = record(ensureStrace(), workload, [folder, JSON.stringify({ seed, ...size, options })])
+  const trace = record(ensureProgram('strace'), workload, [folder, JSON.stringify({ seed, ...size, options })])
   return { folder, trace, events: eventsOf(trace, path), left: readFileSync(path) }
 }
 

@@ -17,19 +17,24 @@ export type History = ReadonlyMap<RecordId, readonly Heard[]>
 
 /**
  * Lets six clients race for three records, each client over one of the stores, in turn. `now` is the time of the stores'
- * own clock, ms. A call that fails counts as one without an answer.
+ * own clock, ms, as far as anybody can tell: it may be `apartMs` off. A call that fails counts as one without an answer.
  */
-export async function race(stores: readonly Store[], seed: number, now: () => number): Promise<History> {
+export async function race(stores: readonly Store[], seed: number, now: () => number, apartMs = 0): Promise<History> {
   const history = new Map<RecordId, Heard[]>()
   const run = `${seed}-${Math.random().toString(36).slice(2)}-`
   const ids = [0, 1, 2].map((at) => `${run}${at}`.padEnd(43, '_') as RecordId)
   for (const id of ids) history.set(id, [])
   const clients = Array.from({ length: 6 }, (_, at) => {
     const store = stores[at % stores.length] as Store
-    return client(store, `${seed}${at}`, seeded(seed * 10 + at), ids, history, now)
+    return client(store, `${seed}${at}`, seeded(seed * 10 + at), ids, history, { now, apartMs })
   })
   await Promise.all(clients)
   return history
+}
+
+interface Time {
+  readonly now: () => number
+  readonly apartMs: number
 }
 
 async function client(
@@ -38,7 +43,7 @@ async function client(
   chance: () => number,
   ids: readonly RecordId[],
   history: ReadonlyMap<RecordId, Heard[]>,
-  now: () => number,
+  time: Time,
 ): Promise<void> {
   const pick = (below: number): number => Math.floor(chance() * below)
   const own = new Map<RecordId, AttemptId>()
@@ -46,33 +51,33 @@ async function client(
     const recordId = ids[pick(ids.length)] as RecordId
     const attemptId = own.get(recordId)
     const luck = chance()
-    const invokedAt = now()
+    const invokedAt = time.now() - time.apartMs
     const noted = history.get(recordId)
     if (luck < 0.15) {
       const [answer] = await store.read([recordId]).catch(() => [])
-      noted?.push({ kind: 'read', invokedAt, ...returned(now, answer) })
+      noted?.push({ kind: 'read', invokedAt, ...returned(time, answer) })
     } else if (attemptId === undefined || luck < 0.35) {
       const fresh = `a${name}-${made}`.padEnd(22, '_') as AttemptId
       const ask = claimOf(recordId, fresh, chance() < 0.5)
       const [answer] = await store.claim([ask]).catch(() => [])
       if (answer?.kind === 'granted') own.set(recordId, fresh)
-      noted?.push({ kind: 'claim', ask, invokedAt, ...returned(now, answer) })
+      noted?.push({ kind: 'claim', ask, invokedAt, ...returned(time, answer) })
     } else if (luck < 0.5) {
       const ask = { recordId, attemptId, leaseMs: times.leaseMs }
       const [answer] = await store.renew([ask]).catch(() => [])
-      noted?.push({ kind: 'renew', ask, invokedAt, ...returned(now, answer) })
+      noted?.push({ kind: 'renew', ask, invokedAt, ...returned(time, answer) })
     } else {
       const ask = settlementOf(recordId, attemptId, pick(8))
       const [answer] = await store.settle([ask]).catch(() => [])
-      noted?.push({ kind: 'settle', ask, invokedAt, ...returned(now, answer) })
+      noted?.push({ kind: 'settle', ask, invokedAt, ...returned(time, answer) })
     }
     if (chance() < 0.3) await pause(chance() * 40)
   }
 }
 
 /** The moment of the answer, or that there was none. */
-function returned<Answer>(now: () => number, answer: Answer | undefined): { returnedAt: number; answer?: Answer } {
-  return answer === undefined ? { returnedAt: Number.POSITIVE_INFINITY } : { returnedAt: now(), answer }
+function returned<Answer>({ now, apartMs }: Time, answer: Answer | undefined): { returnedAt: number; answer?: Answer } {
+  return answer === undefined ? { returnedAt: Number.POSITIVE_INFINITY } : { returnedAt: now() + apartMs, answer }
 }
 
 function claimOf(recordId: RecordId, attemptId: AttemptId, careful: boolean): ClaimRequest {

@@ -2,10 +2,15 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Redis } from 'ioredis'
+import pg from 'pg'
 import { describe, expect, test } from 'vitest'
 import type { Store } from '../../packages/oncekey/src/core/store.ts'
 import { lmdbStore } from '../../packages/oncekey/src/stores/lmdb/index.ts'
 import { memoryStore } from '../../packages/oncekey/src/stores/memory.ts'
+import { migrate, postgresStore } from '../../packages/oncekey/src/stores/postgres/index.ts'
+import { redisStore } from '../../packages/oncekey/src/stores/redis/index.ts'
+import { startPostgres, startRedis } from '../../scripts/services.mjs'
 import { type History, race, unexplained } from './history.ts'
 import type { Heard } from './record.ts'
 
@@ -17,6 +22,8 @@ const races = 12
 
 interface Opened {
   readonly stores: readonly Store[]
+  /** By how much the store's clock may be apart from ours, ms: it is rounded, and is read by another process. */
+  readonly apartMs?: number
   close(): Promise<void>
 }
 
@@ -31,11 +38,30 @@ const kinds: Readonly<Record<string, () => Promise<Opened>>> = {
     }
     return { stores, close }
   },
+  Redis: async () => {
+    const server = await startRedis()
+    const clients = [0, 1].map(() => new Redis(server.url))
+    const close = async (): Promise<void> => {
+      for (const client of clients) client.disconnect()
+      await server.stop()
+    }
+    return { stores: clients.map((client) => redisStore(client)), apartMs: 2, close }
+  },
+  PostgreSQL: async () => {
+    const server = await startPostgres()
+    const pools = [0, 1].map(() => new pg.Pool({ connectionString: server.url }))
+    await migrate(pools[0] as pg.Pool)
+    const close = async (): Promise<void> => {
+      for (const pool of pools) await pool.end()
+      await server.stop()
+    }
+    return { stores: pools.map((pool) => postgresStore(pool)), apartMs: 2, close }
+  },
 }
 
 async function histories(open: () => Promise<Opened>): Promise<History[]> {
-  const { stores, close } = await open()
-  const all = await Promise.all(Array.from({ length: races }, (_, seed) => race(stores, seed + 1, now)))
+  const { stores, close, apartMs = 0 } = await open()
+  const all = await Promise.all(Array.from({ length: races }, (_, seed) => race(stores, seed + 1, now, apartMs)))
   await close()
   return all
 }

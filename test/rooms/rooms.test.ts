@@ -30,6 +30,10 @@ const gatewayRoom: Room = {
     dynamic('oncekey/lmdb'),
     inline('oncekey/lmdb'),
     use('lmdb'),
+    use('oncekey/redis'),
+    useType('oncekey/postgres'),
+    use('ioredis'),
+    useType('pg'),
     use('@oncekey/gateway/sandbox'),
     use('../../../oncekey/src/http.ts'),
   ],
@@ -116,6 +120,7 @@ const rooms: Readonly<Record<string, Room>> = {
   'packages/gateway/src/sandbox': gatewayRoom,
   'packages/gateway/src/config': gatewayRoom,
   'packages/gateway/src/demo': gatewayRoom,
+  'packages/gateway/src/operate': gatewayRoom,
   'packages/gateway/src/cli': {
     refuses: [
       use('../server/gateway.ts'),

@@ -65,6 +65,15 @@ describe.concurrent('exit code 2 and one sentence for', () => {
     ['workers that share no store', [...sound, '--workers', '2'], /memory: is not one/],
     ['a store nobody knows', ['--upstream', url, '--store', 'mysql://a/b'], /"mysql:\/\/a\/b".*lmdb:PATH/],
     ['a store without a path', ['--upstream', url, '--store', 'lmdb:'], /"lmdb:"/],
+    ['a store without a host', ['--upstream', url, '--store', 'redis://'], /redis:\/\/USER:PASSWORD@HOST/],
+    ['a database that is no number', ['--upstream', url, '--store', 'redis://h/db'], /number for the database/],
+    ['a port that is none', ['--upstream', url, '--store', 'redis://h:66666'], /HOST:PORT/],
+    ['hosts that are no cluster', ['--upstream', url, '--store', 'redis://a,b'], /redis\+cluster/],
+    ['a sentinel without a name', ['--upstream', url, '--store', 'redis+sentinel://a'], /name that Sentinel/],
+    ['a misspelt option', ['--upstream', url, '--store', 'redis://h?prefx=a'], /unknown option "prefx"/],
+    ['replicas that are no number', ['--upstream', url, '--store', 'redis://h?waitReplicas=x'], /waitReplicas/],
+    ['a misspelt schema', ['--upstream', url, '--store', 'postgres://h/d?shcema=a'], /unknown option "shcema"/],
+    ['an empty schema', ['--upstream', url, '--store', 'postgres://h/d?schema='], /empty schema/],
     ['a configuration that is not there', [...sound, '--config', '/nowhere/a.yaml'], /\/nowhere\/a\.yaml.*ENOENT/],
     ['a folder for a configuration', [...sound, '--config', folder], /cannot be read/],
     ['a pepper that is not there', [...sound, '--pepper-file', '/nowhere/p'], /\/nowhere\/p.*32 bytes/],
@@ -121,17 +130,19 @@ describe.concurrent('exit code 2 and one sentence for', () => {
 
 describe.concurrent('a password', () => {
   test.each([
-    ['of a store', ['--upstream', url, '--store', 'redis://user:hunter2@host:6379']],
+    ['of a store', ['--upstream', url, '--store', 'redis://user:hunter2@127.0.0.1:1'], 1],
+    ['of a list of hosts', ['--upstream', url, '--store', 'redis+cluster://:hunter2@127.0.0.1:1,127.0.0.1:2'], 1],
     ['of a store with odd letters', ['--upstream', url, '--store', 'redis://:hun/hunter2@x@host']],
-    ['of a store without a user', ['--upstream', url, '--store', 'postgres://:hunter2@host/db']],
+    ['of a store without a user', ['--upstream', url, '--store', 'postgres://:hunter2@127.0.0.1:1/db'], 1],
+    ['of a store that is no URL', ['--upstream', url, '--store', 'postgres://a:hunter2@ho st/db']],
     ['in the query of a store', ['--upstream', url, '--store', 'postgres://host/db?user=u&password=hunter2']],
     ['of an upstream', ['--upstream', 'https://user:hunter2@host', '--store', 'memory:']],
     ['of an upstream that speaks no HTTP', ['--upstream', 'ftp://user:hunter2@host', '--store', 'memory:']],
     ['of an upstream that is no URL', ['--upstream', 'https://user:hunter2@ho st', '--store', 'memory:']],
     ['of a named upstream', ['--upstream', 'a=https://user:hunter2@host', '--store', 'memory:']],
-  ])('%s is never printed', async (_, args) => {
+  ] as [string, string[], number?][])('%s is never printed', async (_, args, code = 2) => {
     const answer = await run(['gateway', ...args])
-    expectSentence(answer, 2)
+    expectSentence(answer, code)
     expect(answer.stderr).not.toContain('hunter2')
   })
 })
@@ -187,7 +198,7 @@ describe('help', () => {
     const flags = [
       ...['upstream', 'host', 'port', 'store', 'workers', 'lease', 'retention', 'wait', 'skew', 'on-abandoned'],
       ...['on-disconnect', 'keyless', 'tenant-header', 'dangerously-allow-anonymous', 'pepper-file'],
-      ...['upstream-timeout', 'stop-grace', 'max-body', 'max-outcome', 'fail-open', 'config'],
+      ...['upstream-timeout', 'stop-grace', 'max-body', 'max-outcome', 'fail-open', 'config', 'no-migrate'],
     ]
     for (const flag of flags) expect(stdout).toMatch(new RegExp(`^ {2}--${flag}\\b`, 'm'))
     for (const value of ['127.0.0.1', '8787', 'lmdb:.oncekey', '30s', '24h', '10m', 'reexecute', 'drain', 'retries'])

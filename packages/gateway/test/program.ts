@@ -5,7 +5,8 @@ import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { until } from './client.ts'
 
-const bin = fileURLToPath(new URL('../bin/oncekey.mjs', import.meta.url))
+/** The program, as npm links it. */
+export const bin: string = fileURLToPath(new URL('../bin/oncekey.mjs', import.meta.url))
 
 /** How a program ended. */
 export interface Exit {

@@ -1,5 +1,6 @@
 /** `oncekey/store`: the port and its types, for authors of stores. */
 
+export { IdempotencyError, unreadable } from './core/errors.ts'
 export type { RecordId } from './core/key.ts'
 export type { KeylessAnswer, KeylessCommand, KeylessEntry } from './core/keyless.ts'
 export { keylessStep, unexpired } from './core/keyless.ts'

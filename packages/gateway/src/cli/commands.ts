@@ -1,6 +1,9 @@
 /** The commands that exist, no others. */
 import { runDemo } from '../demo/index.ts'
+import { runDoctor } from './doctor.ts'
 import { runGateway } from './gateway.ts'
+import { runMigrate } from './migrate.ts'
+import { runRecords } from './records.ts'
 
 /** One command of `oncekey`. */
 export interface Command {
@@ -11,5 +14,8 @@ export interface Command {
 /** By name, in the order of the help. */
 export const commands: Readonly<Record<string, Command>> = {
   gateway: { summary: 'stand before an AI API: every retry gets the one recorded answer', run: runGateway },
+  records: { summary: 'list, show, resolve, release and purge the records of a store', run: runRecords },
+  doctor: { summary: 'say what the setup of a store is worth', run: runDoctor },
+  migrate: { summary: 'create or upgrade the PostgreSQL schema', run: runMigrate },
   demo: { summary: 'see it work in under a minute, without a network or an account', run: runDemo },
 }

@@ -9,11 +9,8 @@ import { startSandbox } from '../sandbox/index.ts'
 import { Gateway, Routes } from '../server/index.ts'
 import { gatewayHelp } from './help.ts'
 import { createLog, logEvent } from './log.ts'
-import { openStore, within } from './store.ts'
+import { openStore, storeStartMs, within } from './store.ts'
 import { runPrimary } from './workers.ts'
-
-/** The store has this long to answer at the start. */
-const storeStartMs = 5_000
 
 /** Runs the gateway until a signal; resolves to the exit code. */
 export async function runGateway(args: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
@@ -39,17 +36,7 @@ interface Running {
 }
 
 async function startGateway(config: GatewayConfig, log: Logger): Promise<Running> {
-  const store = await openStore(config.store)
-  const engine = new Engine({
-    store,
-    skewMs: config.route.policy.skewMs,
-    clock: systemClock,
-    random: systemRandom,
-    digest: nodeDigest,
-    observer: (event) => logEvent(log, event),
-    ...(config.pepper === undefined ? {} : { pepper: config.pepper }),
-  })
-  await within(storeStartMs, config.store, Promise.resolve(engine.ready()))
+  const { engine, close: closeStore } = await within(storeStartMs, config.store, openEngine(config, log))
   const upstreams = new Map<string, Upstream>()
   for (const [name, url] of config.upstreams) {
     const reached = url.protocol === 'sandbox:' ? new URL((await startSandbox()).url) : url
@@ -66,9 +53,28 @@ async function startGateway(config: GatewayConfig, log: Logger): Promise<Running
     port,
     close: async () => {
       for (const upstream of upstreams.values()) await upstream.close()
-      await store.close()
+      await closeStore()
     },
   }
+}
+
+/** The engine over the store, once the store has let this process in. */
+async function openEngine(
+  config: GatewayConfig,
+  log: Logger,
+): Promise<{ readonly engine: Engine; close(): Promise<void> }> {
+  const { store, close } = await openStore(config.store, { migrate: config.migrate, existing: false })
+  const engine = new Engine({
+    store,
+    skewMs: config.route.policy.skewMs,
+    clock: systemClock,
+    random: systemRandom,
+    digest: nodeDigest,
+    observer: (event) => logEvent(log, event),
+    ...(config.pepper === undefined ? {} : { pepper: config.pepper }),
+  })
+  await engine.ready()
+  return { engine, close }
 }
 
 function listen(gateway: Gateway, { host, port }: GatewayConfig): Promise<number> {

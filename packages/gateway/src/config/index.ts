@@ -1,6 +1,6 @@
 /** The gateway's configuration: options, files, and what they must be. */
 export type { GatewayConfig } from './load.ts'
-export { loadGatewayConfig } from './load.ts'
+export { loadGatewayConfig, readPepper } from './load.ts'
 export { gatewayOptions, variable } from './options.ts'
 export { UsageError } from './usage.ts'
-export { redacted } from './values.ts'
+export { choice, integer, redacted } from './values.ts'

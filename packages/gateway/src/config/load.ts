@@ -16,6 +16,8 @@ export interface GatewayConfig {
   readonly host: string
   readonly port: number
   readonly store: string
+  /** Creates or upgrades the PostgreSQL schema at the start. */
+  readonly migrate: boolean
   readonly workers: number
   readonly pepper: Uint8Array | undefined
   readonly upstreamTimeoutMs: number
@@ -119,6 +121,7 @@ function build(settings: Settings, file: ConfigFile | undefined): GatewayConfig 
     host: get('host'),
     port: get('port'),
     store,
+    migrate: !get<boolean>('no-migrate'),
     workers,
     pepper: readPepper(get<string | undefined>('pepper-file'), settings['pepper-file']?.origin ?? ''),
     upstreamTimeoutMs: get('upstream-timeout'),
@@ -212,7 +215,8 @@ function policyFrom(get: <T>(flag: string) => T, settings: Settings): Policy {
   })
 }
 
-function readPepper(path: string | undefined, origin: string): Uint8Array | undefined {
+/** The pepper in a file; undefined where none is named. Throws UsageError. */
+export function readPepper(path: string | undefined, origin: string): Uint8Array | undefined {
   if (path === undefined) return undefined
   let written: string
   try {

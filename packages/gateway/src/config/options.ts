@@ -51,7 +51,14 @@ export const gatewayOptions: readonly OptionSpec[] = [
     kind: 'text',
     default: 'lmdb:.oncekey',
     placeholder: 'URL',
-    help: 'where records are kept: memory: or lmdb:PATH',
+    help: 'where records are kept: memory:, lmdb:PATH, redis://HOST, redis+cluster://HOST,HOST or postgres://HOST/DATABASE',
+  },
+  {
+    flag: 'no-migrate',
+    kind: 'boolean',
+    default: 'false',
+    placeholder: '',
+    help: 'leave the PostgreSQL schema as it is; oncekey migrate makes it',
   },
   {
     flag: 'workers',

@@ -59,7 +59,7 @@ export class Batcher<Item, Answer> {
     const fail = (error: unknown): void => {
       // One record that cannot be read fails the call of all: asked one by one, the others get their answers. Every
       // call may be made twice, for the guards compare attempts.
-      const apart = batch.length > 1 && error instanceof IdempotencyError
+      const apart = batch.length > 1 && error instanceof IdempotencyError && error.details.apart === true
       done(() => batch.map((pending) => (apart ? this.#retryAlone(pending) : pending.reject(error))))
     }
     const timer = this.#clock.setTimer(

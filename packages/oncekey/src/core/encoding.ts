@@ -1,6 +1,6 @@
 /** A record as bytes: fixed numbers first, then short texts, then head and body; the first byte is the format. */
 
-import { IdempotencyError } from './errors.ts'
+import { unreadable } from './errors.ts'
 import type { Fingerprint } from './fingerprint.ts'
 import type { AttemptId, IdempotencyRecord, OnAbandoned, OutcomeKind, RecordState } from './record.ts'
 
@@ -147,9 +147,4 @@ function asciiAt(bytes: Uint8Array, from: number, until: number): string {
   }
   for (; at < until; at++) text += String.fromCharCode(bytes[at] as number)
   return text
-}
-
-function unreadable(): IdempotencyError {
-  const sentence = 'A record has a format that this version of Oncekey cannot read. Upgrade this process.'
-  return new IdempotencyError('store_unavailable', sentence)
 }

@@ -44,6 +44,8 @@ export interface ErrorDetails {
   readonly recorded?: unknown
   /** Upstream failures: may the operation have run? */
   readonly mayHaveRun?: boolean
+  /** A store's call failed because of one of its entries: asked one by one, the others may be answered. */
+  readonly apart?: boolean
   /** `outcome_unknown`: a new key might run the operation a second time. */
   readonly safeToUseNewKey?: boolean
 }
@@ -66,6 +68,12 @@ export class IdempotencyError extends Error {
   get status(): number {
     return errorCatalogue[this.code].status
   }
+}
+
+/** What a store throws for a record that it cannot read: never taken for absent (S18), and no reason to fail others. */
+export function unreadable(): IdempotencyError {
+  const sentence = 'A record has a format that this version of Oncekey cannot read. Upgrade this process.'
+  return new IdempotencyError('store_unavailable', sentence, { apart: true })
 }
 
 /** Makes the compiler prove that a union was handled whole. */

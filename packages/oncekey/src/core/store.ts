@@ -172,7 +172,8 @@ export interface StoreCapabilities {
  * S15 A running record never vanishes by age; retention runs from settlement.
  * S16 `sweep` works in small pieces and never holds up claims for long.
  * S17 `meta` writes a value once if absent and answers the one that is held.
- * S18 A store that cannot answer rejects; it never answers "absent" for what it could not read.
+ * S18 A store that cannot answer rejects; it never answers "absent" for what it could not read. Where one record is to blame
+ *     the error is `unreadable()`, and the others are asked again without it.
  * S19 An adopted keyless entry goes to one retry only.
  */
 export interface Store {

@@ -76,10 +76,12 @@ export const ages: readonly ConformanceCase[] = [
     async run(s) {
       const id = s.id()
       const { attemptId } = await s.granted(id)
-      await s.stepWall(3 * day)
+      // A database's clock is the leases' too: they are over then, and the record stays for those who look for it.
+      const ownClock = s.store.capabilities.clock === 'store'
+      await s.stepWall(ownClock ? usual.retentionMs / 2 : 3 * day)
       await s.sweep()
       same(await s.state(id), 'running', 'the state')
-      if (s.store.capabilities.clock === 'host') kind(await s.claim(id, s.attempt()), 'held', 'a claim')
+      if (!ownClock) kind(await s.claim(id, s.attempt()), 'held', 'a claim')
       kind(await s.renew(id, attemptId), 'renewed', 'a renewal')
     },
   },

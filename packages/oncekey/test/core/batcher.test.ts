@@ -1,7 +1,7 @@
 /** Group commit: what is gathered, what is in flight, and what becomes of calls when the store hangs. */
 import { describe, expect, test } from 'vitest'
 import { Batcher } from '../../src/core/batcher.ts'
-import { IdempotencyError } from '../../src/core/errors.ts'
+import { IdempotencyError, unreadable } from '../../src/core/errors.ts'
 import { limits } from '../../src/core/policy.ts'
 import { manualClock } from '../../src/testing/index.ts'
 
@@ -19,12 +19,25 @@ describe('a batcher', () => {
   })
 
   test('asks one by one where one record fails the call of all', async () => {
+    let calls = 0
     const batcher = new Batcher(async (items: readonly number[]) => {
-      if (items.includes(2)) throw new IdempotencyError('store_unavailable', 'unreadable')
+      calls += 1
+      if (items.includes(2)) throw unreadable()
       return doubled(items)
     }, manualClock())
     const answers = await Promise.allSettled([1, 2, 3].map((item) => batcher.add(item)))
     expect(answers.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
+    expect(calls).toBe(4)
+  })
+
+  test('makes one call, not one an entry, of a store that is away', async () => {
+    let calls = 0
+    const batcher = new Batcher(async () => {
+      calls += 1
+      throw new IdempotencyError('store_unavailable', 'the connection was lost')
+    }, manualClock())
+    const answers = await Promise.allSettled([1, 2, 3].map((item) => batcher.add(item)))
+    expect([calls, ...answers.map(({ status }) => status)]).toEqual([1, 'rejected', 'rejected', 'rejected'])
   })
 
   test('behind a store that hangs nobody waits much longer than two time-outs, however many there are', async () => {

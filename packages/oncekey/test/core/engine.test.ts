@@ -1,6 +1,6 @@
 /** The engine over a store that fails: what reaches the effect, and what callers get. */
 import { describe, expect, test } from 'vitest'
-import { IdempotencyError } from '../../src/core/errors.ts'
+import { type IdempotencyError, unreadable } from '../../src/core/errors.ts'
 import type { Store } from '../../src/core/store.ts'
 import { final } from '../../src/core/value.ts'
 import { type CreateOptions, createIdempotency } from '../../src/platform/idempotency.ts'
@@ -496,11 +496,10 @@ describe('the store fails', () => {
 
   test('a record that cannot be read fails its own operation, not those that were asked about beside it', async () => {
     let bad = ''
-    const unreadable = new IdempotencyError('store_unavailable', 'A record has a format of a later version.')
     const shared = world()
     const claim = shared.store.claim.bind(shared.store)
     shared.store.claim = async (asks) => {
-      if (asks.some((ask) => ask.recordId === bad)) throw unreadable
+      if (asks.some((ask) => ask.recordId === bad)) throw unreadable()
       return claim(asks)
     }
     bad = (await shared.engine().runDetailed({ key: 'bad' }, () => 0)).recordId

@@ -1,9 +1,12 @@
-/** Random histories: the reducer, the memory store and LMDB give the same answers, and no invariant breaks on the way. */
+/** Random histories: the reducer and every store give the same answers, and no invariant breaks on the way. */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { afterAll, expect, test } from 'vitest'
+import { Redis } from 'ioredis'
+import pg from 'pg'
+import { afterAll, describe, expect, test } from 'vitest'
+import { startPostgres } from '../../../../scripts/services.mjs'
 import type { Fingerprint } from '../../src/core/fingerprint.ts'
 import type { RecordId } from '../../src/core/key.ts'
 import type { AttemptId, IdempotencyRecord } from '../../src/core/record.ts'
@@ -11,21 +14,39 @@ import * as reducer from '../../src/core/reducer.ts'
 import type { ClaimRequest, Settlement, Store } from '../../src/core/store.ts'
 import { lmdbStore } from '../../src/stores/lmdb/index.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
+import { claim } from '../../src/stores/redis/claim.lua.ts'
+import { type RedisClient, redisStore } from '../../src/stores/redis/index.ts'
+import * as others from '../../src/stores/redis/others.lua.ts'
+import * as owners from '../../src/stores/redis/settle.lua.ts'
+import { openPostgres, quoted } from './postgres.ts'
+import { clients, freeze, openRedis, type Servers, startOne } from './redis.ts'
 
 const times = { leaseMs: 1_000, skewMs: 200, retentionMs: 5_000 }
 const policies = ['unknown', 'reexecute', 'reconcile'] as const
 const endings = ['dispatched', 'head', 'dropped', 'completed', 'omitted', 'released', 'unknown'] as const
 
 const id = fc.nat(1)
-const attempt = fc.nat(5)
+const attempt = fc.nat(3)
+/** Mostly where a body begins, for there most of them are sealed. */
+const offset = fc.oneof({ weight: 2, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.nat(6) })
 const kind = <K extends string>(name: K) => fc.constant(name)
 const bytes = fc.uint8Array({ minLength: 1, maxLength: 4 })
 
-/** What can happen, to one of two records, by one of six attempts. */
+/** What can happen, to one of two records, by one of four attempts. */
 const command = fc.oneof(
-  { weight: 4, arbitrary: fc.record({ kind: kind('claim'), id, attempt, policy: fc.nat(2), other: fc.nat(9) }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: kind('claim'),
+      id,
+      attempt,
+      policy: fc.nat(2),
+      other: fc.nat(9),
+      tombstoneMs: fc.constantFrom(0, 0, 3_000),
+    }),
+  },
   { weight: 2, arbitrary: fc.record({ kind: kind('renew'), id, attempt }) },
-  { weight: 2, arbitrary: fc.record({ kind: kind('append'), id, attempt, offset: fc.nat(6), bytes }) },
+  { weight: 2, arbitrary: fc.record({ kind: kind('append'), id, attempt, offset, bytes }) },
   {
     weight: 4,
     arbitrary: fc.record({
@@ -33,12 +54,12 @@ const command = fc.oneof(
       id,
       attempt,
       as: fc.constantFrom(...endings),
-      offset: fc.nat(6),
+      offset,
       digest: fc.nat(1),
     }),
   },
   { weight: 1, arbitrary: fc.record({ kind: kind('resolve'), id, attempt, fresh: fc.nat(3) }) },
-  { weight: 3, arbitrary: fc.record({ kind: kind('pass'), ms: fc.constantFrom(1, 500, 1_201, 5_001, 7_000) }) },
+  { weight: 3, arbitrary: fc.record({ kind: kind('pass'), ms: fc.constantFrom(1, 500, 1_201, 5_000, 5_001, 7_000) }) },
   { weight: 1, arbitrary: fc.record({ kind: kind('back'), ms: fc.constantFrom(100, 100_000) }) },
   { weight: 1, arbitrary: fc.record({ kind: kind('sweep') }) },
 )
@@ -53,7 +74,7 @@ function claimOf(c: Of<'claim'>, run: string): ClaimRequest {
   const onAbandoned = policies[c.policy] ?? 'unknown'
   const fingerprint = (c.other === 0 ? 'another' : 'same') as Fingerprint
   const ids = { recordId: idOf(c.id, run), attemptId: attemptOf(c.attempt) }
-  return { ...ids, fingerprint, rawFingerprint: '', onAbandoned, tombstoneMs: 0, ...times }
+  return { ...ids, fingerprint, rawFingerprint: '', onAbandoned, tombstoneMs: c.tombstoneMs, ...times }
 }
 
 function settlementOf(c: Of<'settle'>, run: string): Settlement {
@@ -73,20 +94,35 @@ function settlementOf(c: Of<'settle'>, run: string): Settlement {
 /** Time that all of them share. */
 const time = { wall: 1_800_000_000_000, mono: 1_000_000 }
 const clock = { wallMs: () => time.wall, monotonicMs: () => time.mono }
+/** Where leases are on the clock of the database, which has only one. */
+const oneClock = { wallMs: () => time.wall, monotonicMs: () => time.wall }
+type HostClock = typeof clock
 
 /** The pure model: the reducer over a Map, with the bytes that were written. */
 class Model {
   readonly records = new Map<RecordId, IdempotencyRecord>()
   readonly bodies = new Map<RecordId, Uint8Array>()
   readonly #lastFence = new Map<RecordId, number>()
+  readonly #clock: HostClock
+  readonly #sweepKnowsTime: boolean
   #fenceFloor = 0
+
+  constructor(clock: HostClock, sweepKnowsTime = false) {
+    this.#clock = clock
+    this.#sweepKnowsTime = sweepKnowsTime
+  }
+
+  /** What a sweep does before it looks at records. */
+  beginSweep(): void {
+    if (this.#sweepKnowsTime) this.#fenceFloor = Math.max(this.#fenceFloor, this.#clock.wallMs() * 1000 - 1)
+  }
 
   step<A>(
     id: RecordId,
     decide: (record: IdempotencyRecord | undefined, now: reducer.StoreTime) => reducer.Reduction<A>,
   ): A {
     const before = this.records.get(id)
-    const now = { wallMs: time.wall, leaseMs: time.mono, fenceFloor: this.#fenceFloor }
+    const now = { wallMs: this.#clock.wallMs(), leaseMs: this.#clock.monotonicMs(), fenceFloor: this.#fenceFloor }
     const { record, answer, drop, write } = decide(before, now)
     if (drop !== undefined || record === undefined) this.bodies.delete(id)
     if (record === undefined) {
@@ -158,6 +194,7 @@ async function apply(c: Command, run: string, model: Model, stores: readonly Sto
     const expected = answer === 'inside' ? (same ? 'already' : 'refused') : answer
     await all((store) => store.append([ask]), { kind: expected })
   } else {
+    model.beginSweep()
     for (const id of [...model.records.keys()]) {
       model.step(id, (record, now) => reducer.sweep(record as IdempotencyRecord, times.skewMs, now))
     }
@@ -165,43 +202,127 @@ async function apply(c: Command, run: string, model: Model, stores: readonly Sto
   }
 }
 
-const folder = mkdtempSync(join(tmpdir(), 'oncekey-model-'))
-const lmdb = lmdbStore(folder, { clock: { ...clock, bootId: () => 'one boot' } })
+/** Stores that see the same time, and how they are told of it. */
+interface Compared {
+  readonly clock: HostClock
+  readonly runs: number
+  /** A sweep raises the fence floor to the time, not only to what it purges: Redis removes records by itself, too. */
+  readonly sweepKnowsTime?: true
+  open(): Promise<{ readonly stores: () => readonly Store[]; readonly tell: () => Promise<void> }>
+}
+
+const closing: (() => Promise<void> | void)[] = []
 
 afterAll(async () => {
-  await lmdb.close()
-  rmSync(folder, { recursive: true, force: true })
+  for (const close of closing.reverse()) await close()
 })
+
+const compared: Readonly<Record<string, Compared>> = {
+  'memory and LMDB': {
+    clock,
+    runs: 1_500,
+    open: async () => {
+      const folder = mkdtempSync(join(tmpdir(), 'oncekey-model-'))
+      const lmdb = lmdbStore(folder, { clock: { ...clock, bootId: () => 'one boot' } })
+      closing.push(
+        () => rmSync(folder, { recursive: true, force: true }),
+        () => lmdb.close(),
+      )
+      return { stores: () => [memoryStore(clock), lmdb], tell: async () => undefined }
+    },
+  },
+  'memory on one clock and PostgreSQL': {
+    clock: oneClock,
+    runs: 400,
+    open: async () => {
+      const server = await startPostgres()
+      const admin = new pg.Pool({ connectionString: server.url, max: 1 })
+      const opened = await openPostgres(admin, server.url, { time: 'us' })
+      closing.push(
+        () => server.stop(),
+        () => admin.end(),
+        () => opened.close(),
+      )
+      const tell = async (): Promise<void> => {
+        await admin.query(`UPDATE ${quoted(opened.schema)}.test_clock SET us = $1`, [time.wall * 1000])
+      }
+      return { stores: () => [memoryStore(oneClock), opened.store], tell }
+    },
+  },
+  Redis: {
+    clock: oneClock,
+    runs: 400,
+    sweepKnowsTime: true,
+    open: async () => {
+      const { servers, tell } = await frozenRedis()
+      const { store, close } = await openRedis(servers, clients.ioredis)
+      closing.push(() => close())
+      // A store's first look at its server raises the fence floor; that belongs to no run.
+      await tell()
+      await sweepAll(store)
+      return { stores: () => [store], tell }
+    },
+  },
+}
+
+let redis: Promise<{ readonly servers: Servers; readonly tell: () => Promise<void> }> | undefined
+
+/** One Redis, whose clock stands where this file's does. */
+function frozenRedis(): NonNullable<typeof redis> {
+  redis ??= startOne().then((servers) => {
+    closing.push(() => servers.stop())
+    return {
+      servers,
+      tell: async () => {
+        for (const node of servers.nodes) freeze(node, time.wall)
+      },
+    }
+  })
+  return redis
+}
 
 const history = fc.array(command, { minLength: 5, maxLength: 40 })
 let runs = 0
 
-/** A run begins after every time there has been, for LMDB's fence floor is that of all runs before it. */
+/** A run begins after every time there has been, for the fence floor of a database is that of all runs before it. */
 function begin(): string {
   runs += 1
   time.wall = 1_800_000_000_000 + runs * 10_000_000
   return `run${runs}`
 }
 
-test('the reducer, memory and LMDB agree on every answer, record and byte', { timeout: 120_000 }, async () => {
-  const property = fc.asyncProperty(history, async (commands) => {
-    const run = begin()
-    const model = new Model()
-    const stores = [memoryStore(clock), lmdb]
-    for (const c of commands) await apply(c, run, model, stores)
-    for (const id of [idOf(0, run), idOf(1, run)]) {
-      const expected = model.records.get(id)
-      for (const store of stores) {
-        const [read] = await store.read([id])
-        expect(plain(read?.record ?? null), store.capabilities.name).toEqual(plain(expected ?? null))
-        if (expected === undefined || expected.bodyLength === 0) continue
-        const whole = Buffer.concat(await store.readBody(id, expected.attemptId, 0))
-        expect([...whole]).toEqual([...(model.bodies.get(id) ?? [])])
-      }
-    }
-  })
-  await fc.assert(property, { numRuns: 1_500 })
+describe('the reducer and every store agree on every answer, record and byte', () => {
+  for (const [name, { clock, runs, sweepKnowsTime, open }] of Object.entries(compared)) {
+    test(name, { timeout: 240_000 }, async () => {
+      const { stores: fresh, tell } = await open()
+      const property = fc.asyncProperty(history, async (commands) => {
+        const run = begin()
+        await tell()
+        const model = new Model(clock, sweepKnowsTime)
+        const stores = fresh()
+        for (const c of commands) {
+          await apply(c, run, model, stores)
+          if (c.kind === 'pass' || c.kind === 'back') await tell()
+        }
+        await same(run, model, stores)
+      })
+      await fc.assert(property, { numRuns: runs })
+    })
+  }
 })
+
+async function same(run: string, model: Model, stores: readonly Store[]): Promise<void> {
+  for (const id of [idOf(0, run), idOf(1, run)]) {
+    const expected = model.records.get(id)
+    for (const store of stores) {
+      const [read] = await store.read([id])
+      expect(plain(read?.record ?? null), store.capabilities.name).toEqual(plain(expected ?? null))
+      if (expected === undefined || expected.bodyLength === 0) continue
+      const whole = Buffer.concat(await store.readBody(id, expected.attemptId, 0))
+      expect([...whole]).toEqual([...(model.bodies.get(id) ?? [])])
+    }
+  }
+}
 
 test('the control: a store that forgets to compare the attempt is told apart', async () => {
   const property = fc.asyncProperty(history, async (commands) => {
@@ -212,8 +333,80 @@ test('the control: a store that forgets to compare the attempt is told apart', a
       const reads = await store.read(asks.map((ask) => ask.recordId))
       return settle(asks.map((ask, at) => ({ ...ask, attemptId: reads[at]?.record?.attemptId ?? ask.attemptId })))
     }
-    const model = new Model()
+    const model = new Model(clock)
     for (const c of commands) await apply(c, run, model, [store])
   })
   expect((await fc.check(property, { numRuns: 250 })).failed).toBe(true)
 })
+
+const luaScripts = { claim, ...owners, ...others }
+
+/** Guards of the Lua scripts, and what is left when each is taken out. (The sweeper's are behind the reducer's own.) */
+const guards: readonly (readonly [guard: string, without: string])[] = [
+  ['if not r or r.attemptId ~= ARGV[1] then return answer', 'if not r then return answer'],
+  ['return now > r.leaseUntil + skewMs', 'return now > r.leaseUntil'],
+  ['return r.onAbandoned ~= 0 or not r.dispatched', 'return true'],
+  [
+    'now >= math.max(r.outcomeExpiresAt, r.tombstoneExpiresAt)',
+    'now > math.max(r.outcomeExpiresAt, r.tombstoneExpiresAt)',
+  ],
+  ['(former and former.fence or 0) + 1', '0'],
+  ['ARGV[9] + 1', '0'],
+  ['if same == fingerprint then return', 'if true then return'],
+  ['and r.state == released and now >= r.retryAt', 'and r.state == released'],
+  ['if former then remove() end', ''],
+  ['or offset ~= r.bodyLength then return answer', 'then return answer'],
+  ['and r.outcomeDigest == digest then', 'then'],
+  ["or offset ~= r.bodyLength then return 'refused'", "then return 'refused'"],
+  ['or r.attemptId ~= ARGV[1] or r.dropped then', 'or r.attemptId ~= ARGV[1] then'],
+  ["return there == bytes and 'already' or 'refused'", "return 'already'"],
+  ['if not unsettled(r) or r.attemptId ~= ARGV[1] then', 'if not unsettled(r) then'],
+  ['r.state, r.headed, r.bodyLength = expired, false, 0', 'r.state, r.headed, r.bodyLength = expired, r.headed, 0'],
+  ['if r.attemptId == ARGV[1] and r.state == running then', 'if r.state == running then'],
+]
+
+describe('the control for Redis: a script without one of its guards is told apart', () => {
+  test('there is such a guard in some script, each', () => {
+    const sources = Object.values(luaScripts).map(({ source }) => source)
+    for (const [guard] of guards)
+      expect(
+        sources.filter((source) => source.includes(guard)),
+        guard,
+      ).not.toEqual([])
+  })
+
+  test.each(guards)('%s', { timeout: 120_000 }, async (guard, without) => {
+    const { servers, tell } = await frozenRedis()
+    const [server] = servers.nodes
+    const client = new Redis({ port: server?.port ?? 0 })
+    closing.push(() => client.disconnect())
+    const store = redisStore(altered(client, guard, without))
+    const property = fc.asyncProperty(history, async (commands) => {
+      const run = begin()
+      await tell()
+      const model = new Model(oneClock, true)
+      for (const c of commands) {
+        await apply(c, run, model, [store])
+        if (c.kind === 'pass' || c.kind === 'back') await tell()
+      }
+      await same(run, model, [store])
+    })
+    expect((await fc.check(property, { numRuns: 3_000, endOnFailure: true })).failed).toBe(true)
+  })
+})
+
+/** A client that runs each script with one text replaced. */
+function altered(client: Redis, text: string, by: string): RedisClient {
+  const sources = new Map(Object.values(luaScripts).map(({ sha, source }) => [sha, source.replace(text, () => by)]))
+  return {
+    isCluster: false,
+    options: {},
+    pipeline: () => client.pipeline(),
+    callBuffer: (name, ...rest) => {
+      const source = name === 'EVALSHA' ? sources.get(String(rest[0])) : undefined
+      return source === undefined
+        ? client.callBuffer(name, ...rest)
+        : client.callBuffer('EVAL', source, ...rest.slice(1))
+    },
+  }
+}

@@ -1,0 +1,181 @@
+/** The flags of the operators' commands, once: help, parsing and the reference page come from this table. */
+import { parseArgs } from 'node:util'
+import { UsageError } from '../config/index.ts'
+
+/** One flag; `flag` is without its dashes, and an empty placeholder makes it a switch. */
+export interface FlagSpec {
+  readonly flag: string
+  readonly placeholder: string
+  readonly help: string
+}
+
+/** A command with its own flags. */
+export interface CommandSpec {
+  /** `records list`. */
+  readonly name: string
+  /** What stands behind the name: `[RECORD_ID]`. */
+  readonly operand: string
+  readonly about: string
+  readonly flags: readonly FlagSpec[]
+}
+
+const store: FlagSpec = {
+  flag: 'store',
+  placeholder: 'URL',
+  help: 'the store: lmdb:PATH, redis://…, redis+cluster://…, postgres://… (ONCEKEY_STORE, else lmdb:.oncekey)',
+}
+const json: FlagSpec = { flag: 'json', placeholder: '', help: 'print JSON, a line each' }
+const yes: FlagSpec = { flag: 'yes', placeholder: '', help: 'do not ask; needed where there is no terminal' }
+
+/** How a record is named: by its id, or by what a caller sent. */
+const naming: readonly FlagSpec[] = [
+  { flag: 'key', placeholder: 'KEY', help: 'the idempotency key, in place of a record id' },
+  {
+    flag: 'scope',
+    placeholder: 'SCOPE',
+    help: "with --key: the request's method and path, 'POST /v1/chat/completions', or a library's scope",
+  },
+  { flag: 'tenant', placeholder: 'NAME', help: 'with --key: the tenant that a header or an application named' },
+  {
+    flag: 'credential-env',
+    placeholder: 'NAME',
+    help: "with --key: the variable that holds the caller's API key, which is the tenant where none is named",
+  },
+  {
+    flag: 'pepper-file',
+    placeholder: 'FILE',
+    help: 'with --key: the file that the gateways were started with, if any',
+  },
+]
+
+/** By what they are called in the code. */
+export type CommandName = 'migrate' | 'list' | 'show' | 'resolve' | 'release' | 'purge' | 'doctor'
+
+/** Every command of this table, in the order of the help. */
+export const commandSpecs: Readonly<Record<CommandName, CommandSpec>> = {
+  migrate: {
+    name: 'migrate',
+    operand: '',
+    about: 'Creates or upgrades the PostgreSQL schema. Safe to repeat, and while gateways run.',
+    flags: [
+      store,
+      { flag: 'schema', placeholder: 'NAME', help: "the schema, in place of the URL's ?schema= (oncekey)" },
+    ],
+  },
+  list: {
+    name: 'records list',
+    operand: '',
+    about: 'Shows the records of a store, in no order.',
+    flags: [
+      store,
+      { flag: 'state', placeholder: 'STATE', help: 'only running, completed, released, unknown or expired ones' },
+      { flag: 'limit', placeholder: 'N', help: 'at most this many, 1 to 1000 (50)' },
+      { flag: 'cursor', placeholder: 'CURSOR', help: 'go on where the last page ended' },
+      { flag: 'all', placeholder: '', help: 'page after page, to the end' },
+      json,
+    ],
+  },
+  show: {
+    name: 'records show',
+    operand: '[RECORD_ID]',
+    about: 'Shows one record, by its id or by the key that a caller sent.',
+    flags: [store, ...naming, json],
+  },
+  resolve: {
+    name: 'records resolve',
+    operand: '[RECORD_ID]',
+    about: 'Ends an unknown or running record with the outcome in a file: every retry gets it from now on.',
+    flags: [
+      store,
+      ...naming,
+      {
+        flag: 'outcome',
+        placeholder: 'FILE',
+        help: 'JSON: {"status": 200, "headers": {}, "body": …} for a request, {"value": …} for the library',
+      },
+      yes,
+      json,
+    ],
+  },
+  release: {
+    name: 'records release',
+    operand: '[RECORD_ID]',
+    about: 'Lets the key of an unknown or running record execute again: it may be done and paid for twice.',
+    flags: [store, ...naming, yes, json],
+  },
+  purge: {
+    name: 'records purge',
+    operand: '',
+    about: 'Ends now what gateways sweep away every minute: lapsed, expired and forgotten records.',
+    flags: [store, json],
+  },
+  doctor: {
+    name: 'doctor',
+    operand: '',
+    about: 'Says what the setup of a store is worth. Exit code 1 when it does not hold what is demanded.',
+    flags: [
+      store,
+      { flag: 'level', placeholder: 'LEVEL', help: 'what has to be survived: process, disk or replicated (disk)' },
+      json,
+    ],
+  },
+}
+
+/** What was written behind a command. */
+export interface Flags {
+  text(flag: string): string | undefined
+  on(flag: string): boolean
+  /** The store's URL: flag before variable before default. */
+  readonly store: string
+  readonly operand: string | undefined
+}
+
+/** Reads the flags of a command; undefined when help was asked for. Throws UsageError. */
+export function readFlags(spec: CommandSpec, args: readonly string[], env: NodeJS.ProcessEnv): Flags | undefined {
+  const options: Record<string, { type: 'string' | 'boolean'; short?: string }> = {
+    help: { type: 'boolean', short: 'h' },
+  }
+  for (const { flag, placeholder } of spec.flags) options[flag] = { type: placeholder === '' ? 'boolean' : 'string' }
+  const lists = `oncekey ${spec.name} --help lists the flags.`
+  let parsed: { values: Record<string, unknown>; positionals: string[] }
+  try {
+    parsed = parseArgs({ args: dashed(spec, args), options, strict: true, allowPositionals: spec.operand !== '' })
+  } catch (error) {
+    const [reason = ''] = (error as Error).message.split('. ')
+    throw new UsageError(`${reason.replace(/\.$/, '')}. ${lists}`)
+  }
+  const { values, positionals } = parsed
+  if (values['help'] === true) return undefined
+  const empty = Object.entries(values).find(([, value]) => typeof value === 'string' && value.trim() === '')
+  if (empty !== undefined) throw new UsageError(`--${empty[0]} is empty. ${lists}`)
+  if (positionals.length > 1) throw new UsageError(`There is one ${spec.operand} at most. ${lists}`)
+  return {
+    text: (flag) => values[flag] as string | undefined,
+    on: (flag) => values[flag] === true,
+    store: (values['store'] as string | undefined) ?? (env['ONCEKEY_STORE'] || 'lmdb:.oncekey'),
+    operand: positionals[0],
+  }
+}
+
+/** One record id in 64 begins with a dash and is no flag for that: it goes to the flag before it, else behind `--`. */
+function dashed({ flags }: CommandSpec, args: readonly string[]): string[] {
+  const valued = new Set(flags.filter(({ placeholder }) => placeholder !== '').map(({ flag }) => `--${flag}`))
+  const before: string[] = []
+  const behind: string[] = []
+  for (const arg of args) {
+    const last = before.at(-1) ?? ''
+    if (before.includes('--') || !/^-[\w-]{42}$/.test(arg)) before.push(arg)
+    else if (valued.has(last)) before.splice(-1, 1, `${last}=${arg}`)
+    else behind.push(arg)
+  }
+  return behind.length === 0 ? before : [...before, '--', ...behind]
+}
+
+/** The help of a command. */
+export function helpOf(spec: CommandSpec): string {
+  const lines = spec.flags.map(
+    ({ flag, placeholder, help }) => `  ${`--${flag}${placeholder === '' ? '' : ` ${placeholder}`}`.padEnd(26)}${help}`,
+  )
+  const usage = ['Usage: oncekey', spec.name, spec.operand, '[flags]'].filter((part) => part !== '').join(' ')
+  return [usage, '', spec.about, '', ...lines].join('\n')
+}

@@ -1,0 +1,74 @@
+/** What an operator changes: a question first, the store's own guard, and a line for the audit. */
+import { userInfo } from 'node:os'
+import type { Engine } from 'oncekey/http'
+import type { AttemptId, IdempotencyRecord, RecordId, ResolveRequest } from 'oncekey/store'
+import type { GivenOutcome } from './outcome.ts'
+
+/** Where questions go and audit lines are written. */
+export interface Operator {
+  /** True when the operator agreed. */
+  agrees(question: string): Promise<boolean>
+  audit(line: string): void
+}
+
+/** A record as it was read; a change is refused when it has moved on since. */
+export interface Found {
+  readonly recordId: RecordId
+  readonly record: IdempotencyRecord
+}
+
+/** What is to become of it. */
+export type Change = { readonly to: 'released' } | { readonly to: 'completed'; readonly outcome: GivenOutcome }
+
+/** `declined`: the operator said no. `moved`: the record is another one by now, or settled. */
+export type Changed =
+  | { readonly kind: 'changed'; readonly record: IdempotencyRecord }
+  | { readonly kind: 'declined' }
+  | { readonly kind: 'moved'; readonly record: IdempotencyRecord | undefined }
+
+/** Ends a record that is running or unknown (T8), once the operator has agreed. */
+export async function change(engine: Engine, found: Found, to: Change, operator: Operator): Promise<Changed> {
+  const { recordId, record } = found
+  if (record.state !== 'running' && record.state !== 'unknown') return { kind: 'moved', record }
+  if (!(await operator.agrees(question(found, to)))) return { kind: 'declined' }
+  const { calls, random } = engine
+  const fresh = Buffer.from(random.bytes(16)).toString('base64url') as AttemptId
+  const ask: ResolveRequest = { recordId, expected: record.attemptId, fresh, ...to }
+  const [answer] = await calls.within('resolve', calls.store.resolve([ask]))
+  if (answer === undefined || answer.kind === 'fenced') return { kind: 'moved', record: answer?.record }
+  operator.audit(
+    auditLine({
+      action: to.to === 'released' ? 'release' : 'resolve',
+      recordId,
+      attempt: record.attempt,
+      from: record.state,
+      to: answer.record.state,
+    }),
+  )
+  return { kind: 'changed', record: answer.record }
+}
+
+/** One JSON line on who did what and when. */
+export function auditLine(done: Readonly<Record<string, unknown>>): string {
+  return JSON.stringify({ audit: 'oncekey', at: new Date().toISOString(), who: who(), ...done })
+}
+
+function who(): string {
+  try {
+    return userInfo().username
+  } catch {
+    // A container may run as a number that has no name.
+    return String(process.getuid?.() ?? 'unknown')
+  }
+}
+
+function question({ recordId, record }: Found, { to }: Change): string {
+  const since = new Date(record.state === 'running' ? record.createdAt : record.settledAt).toISOString()
+  const is = `Record ${recordId} is ${record.state} since ${since}.`
+  const owner = record.state === 'running' ? ' Its owner may still be at work, and its answer will be refused.' : ''
+  const then =
+    to === 'released'
+      ? 'Release it? The next request with its key executes, and may do and pay for it a second time.'
+      : 'Record the given outcome? Every retry gets it from now on, and it cannot be changed.'
+  return `${is}${owner} ${then}`
+}
