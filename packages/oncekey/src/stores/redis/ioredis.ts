@@ -1,4 +1,5 @@
 /** ioredis behind the wire: `Redis` (one server, or the one Sentinel names) and `Cluster`. */
+import { refusal } from './refusals.ts'
 import {
   asError,
   type Command,
@@ -21,7 +22,11 @@ export interface IoredisPipeline {
 /** What the store uses of ioredis' `Redis`, 5 or 6. */
 export interface IoredisClient {
   readonly isCluster: boolean
-  readonly options: { readonly keyPrefix?: string | undefined }
+  readonly options: {
+    readonly keyPrefix?: string | undefined
+    readonly host?: string | undefined
+    readonly port?: number | undefined
+  }
   /** The socket, once there is one. */
   readonly stream?: { cork?(): void; uncork?(): void }
   callBuffer(...command: [name: string, ...rest: (string | Buffer)[]]): Promise<unknown>
@@ -30,6 +35,7 @@ export interface IoredisClient {
 
 /** What the store uses of ioredis' `Cluster`, 5 or 6. */
 export interface IoredisCluster extends IoredisClient {
+  readonly status: string
   nodes(role: 'master'): readonly IoredisClient[]
 }
 
@@ -51,7 +57,6 @@ export function ioredisWire(client: IoredisClient): Wire {
 
 /** A cluster: each command finds its server, also while slots move. */
 export function ioredisClusterWire(cluster: IoredisCluster): Wire {
-  const masters = (): readonly Primary[] => cluster.nodes('master').map(ioredisPrimary)
   return {
     async send(commands: readonly KeyedCommand[], wait?: WaitFor): Promise<Sent> {
       // A node's connection is never made anew under the same object: one that broke makes its WAIT fail.
@@ -62,7 +67,12 @@ export function ioredisClusterWire(cluster: IoredisCluster): Wire {
       const acknowledged = [...all].map((node) => call(node, waitCommand(wait)))
       return { replies, acknowledged: await settledReplies(acknowledged) }
     },
-    primaries: async () => masters(),
+    async primaries() {
+      // Until it has asked the cluster, it takes all the nodes that it was given for primaries.
+      if (cluster.status !== 'ready')
+        await call(cluster, ['PING']).catch((error: unknown) => Promise.reject(refusal(error)))
+      return [...cluster.nodes('master')].sort(byAddress).map(ioredisPrimary)
+    },
   }
 }
 
@@ -75,6 +85,12 @@ function corked<Answer>(clients: readonly IoredisClient[], write: () => Answer):
   } finally {
     for (const stream of streams) stream?.uncork?.()
   }
+}
+
+/** The order in which the driver has them changes with every look at the cluster. */
+function byAddress(a: IoredisClient, b: IoredisClient): number {
+  const [one, other] = [a, b].map(({ options }) => `${options.host}:${options.port}`)
+  return (one ?? '') < (other ?? '') ? -1 : 1
 }
 
 function ioredisPrimary(client: IoredisClient): Primary {

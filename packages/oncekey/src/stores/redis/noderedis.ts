@@ -29,7 +29,7 @@ export interface NodeRedisSentinel {
 
 /** What the store uses of `createCluster()`, 5 or 6. */
 export interface NodeRedisCluster {
-  readonly masters: readonly unknown[]
+  readonly masters: readonly { readonly address: string }[]
   nodeClient(node: never): Promise<NodeRedisClient>
   sendCommand(
     firstKey: string,
@@ -59,7 +59,8 @@ export function nodeRedisSentinelWire(sentinel: NodeRedisSentinel): Wire {
 export function nodeRedisClusterWire(cluster: NodeRedisCluster): Wire {
   const masters = async (): Promise<NodeRedisClient[]> => {
     try {
-      return await Promise.all(cluster.masters.map((node) => cluster.nodeClient(node as never)))
+      const nodes = [...cluster.masters].sort((a, b) => (a.address < b.address ? -1 : 1))
+      return await Promise.all(nodes.map((node) => cluster.nodeClient(node as never)))
     } catch (error) {
       throw refusal(error)
     }
