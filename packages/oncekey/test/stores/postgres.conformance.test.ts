@@ -44,3 +44,20 @@ describe('on the server’s own clock, moved', () => {
     { open: () => openPostgres(admin, server.url, { clock: server }), reopen: (opened) => opened.another(), damage },
   )
 })
+
+describe('PostgreSQL 18', () => {
+  let newer: Server
+  let owner: pg.Pool
+  beforeAll(async () => {
+    newer = await startPostgres({ version: '18' })
+    owner = new pg.Pool({ connectionString: newer.url, max: 2 })
+  }, 120_000)
+  afterAll(async () => {
+    await owner.end()
+    await newer.stop()
+  })
+  storeConformance<OpenedPostgres>(
+    { test },
+    { open: () => openPostgres(owner, newer.url), reopen: (opened) => opened.another(), damage },
+  )
+})
