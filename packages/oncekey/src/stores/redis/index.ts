@@ -37,7 +37,7 @@ import { type Expectations, inspect } from './server.ts'
 import { append, renew, settle } from './settle.lua.ts'
 import { RedisSweep } from './sweep.ts'
 import { once } from './values.lua.ts'
-import type { Reply, Wire } from './wire.ts'
+import type { Command, Reply, Wire } from './wire.ts'
 
 export type { RedisClient } from './connect.ts'
 
@@ -71,6 +71,8 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
   return new RedisStore(wireOf(client), options)
 }
 
+/** What the engine waits for. */
+const scripts: readonly Script[] = [claim, renew, settle, append, look, body, resolve]
 const policies: readonly OnAbandoned[] = ['unknown', 'reexecute', 'reconcile']
 /** As `core/encoding.ts` numbers them. */
 const outcomes: readonly (OutcomeKind | undefined)[] = [undefined, 'value', 'response', 'error', 'omitted']
@@ -198,10 +200,14 @@ class RedisStore implements Store {
   }
 
   async #inspect(): Promise<void> {
-    const { findings, durability } = await inspect(await this.#wire.primaries(), this.#expected)
+    const primaries = await this.#wire.primaries()
+    const { findings, durability } = await inspect(primaries, this.#expected)
     const broken = findings.find(({ level }) => level === 'broken')
     if (broken !== undefined) throw failure(`${broken.meaning} (Found: ${broken.found}.)`)
     this.#durability = durability
+    // A script that a server does not know yet costs a second round trip, for which a slow one may not have the time.
+    const loads = scripts.map(({ source }): Command => ['SCRIPT', 'LOAD', source])
+    await Promise.all(primaries.map((primary) => primary.send(loads)))
     await this.#floor.raise(0)
     if (this.#state === 'new') this.#state = 'ready'
   }
