@@ -471,6 +471,25 @@ describe('what is written', () => {
     expect(await written()).not.toEqual(before)
   })
 
+  test('a scan shows every record, also while Redis rearranges its tables', async () => {
+    const redis = await server({ appendonly: 'no' })
+    const held = await store(redis.url)
+    for (let round = 0; round < 10; round++) {
+      await redis.cli('flushall')
+      const ids = Array.from({ length: 50 + 40 * round }, (_, at) => `id-${round}-${at}`)
+      await held.claim(ids.map((id) => ask(id, 'one')))
+      const found: string[] = []
+      let cursor: string | undefined
+      do {
+        const page = await held.scan(cursor, { limit: 7 })
+        expect(page.entries.length).toBeLessThanOrEqual(7)
+        found.push(...page.entries.map(({ recordId }) => recordId))
+        cursor = page.cursor
+      } while (cursor !== undefined)
+      expect([...new Set(found)].sort()).toEqual([...ids].sort())
+    }
+  })
+
   test('one store does not see another’s records under another prefix', async () => {
     const redis = await server()
     const [a, b, odd] = [

@@ -1,5 +1,4 @@
 /** Pages of records by SCAN, over each primary in turn. */
-
 import type { RecordId } from '../../core/key.ts'
 import type { IdempotencyRecord, RecordState } from '../../core/record.ts'
 import type { ScanPage } from '../../core/store.ts'
@@ -17,39 +16,46 @@ export interface ScanParts {
   readonly keys: Keys
 }
 
-/** Keys that one SCAN looks at, about. */
-const lookAt = 500
+/** Least that one SCAN looks at; a cursor may have to carry about as many ids. */
+const lookAt = 32
 
-/** Where a scan goes on: in which primary, at which cursor of its, after how many keys of what that answers. */
-interface Place {
-  readonly primary: number
-  readonly cursor: string
-  readonly skip: number
-}
-
-/** One page. A record that is written meanwhile may come twice or, if it is new, not at all: SCAN promises no more. */
+/**
+ * One page, maybe a short one. A record that is written meanwhile may come twice or, if it is new, not at all: SCAN
+ * promises no more. What SCAN answered beyond the page goes along in the cursor: asked again it may answer in another
+ * order, for Redis rearranges its tables in the background.
+ */
 export async function scanPage(
   { wire, runner, keys }: ScanParts,
-  cursor: string | undefined,
-  filter: { readonly state?: RecordState; readonly limit: number },
+  after: string | undefined,
+  { state, limit }: { readonly state?: RecordState; readonly limit: number },
 ): Promise<ScanPage> {
   const entries: { recordId: RecordId; record: IdempotencyRecord }[] = []
-  let place = placeOf(cursor)
   const primaries = await wire.primaries()
-  for (let primary = primaries[place.primary]; primary !== undefined; primary = primaries[place.primary]) {
-    const command = ['SCAN', place.cursor, 'MATCH', keys.pattern, 'COUNT', String(lookAt)] as const
-    const page = pageOf((await primary.send([command]))[0])
-    const found = await recordsOf(runner, page.keys.slice(place.skip))
-    for (const [at, record] of found.entries()) {
-      if (record === undefined || (filter.state ?? record.state) !== record.state) continue
-      const recordId = keys.idOf(page.keys[place.skip + at] as string)
-      if (entries.length === filter.limit) return { entries, cursor: textOfPlace({ ...place, skip: place.skip + at }) }
-      entries.push({ recordId, record })
+  let { primary, cursor, rest } = placeOf(after)
+  for (;;) {
+    const ids = rest.slice(0, limit - entries.length)
+    rest = rest.slice(ids.length)
+    for (const [at, record] of (await recordsOf(runner, ids.map(keys.record))).entries()) {
+      if (record !== undefined && (state ?? record.state) === record.state)
+        entries.push({ recordId: ids[at] as RecordId, record })
     }
-    const over = page.cursor === '0'
-    place = { primary: place.primary + (over ? 1 : 0), cursor: page.cursor, skip: 0 }
+    const next = primaries[primary]
+    if (rest.length === 0 && next === undefined) return { entries, cursor: undefined }
+    if (entries.length * 2 >= limit) return { entries, cursor: [primary, cursor, ...rest].join(' ') }
+    if (rest.length > 0 || next === undefined) continue
+    const count = String(Math.max(lookAt, limit - entries.length))
+    const [reply] = await next.send([['SCAN', cursor, 'MATCH', keys.pattern, 'COUNT', count]])
+    const page = pageOf(reply)
+    rest = page.keys.map(keys.idOf)
+    cursor = page.cursor
+    if (cursor === '0') primary += 1
   }
-  return { entries, cursor: undefined }
+}
+
+/** Where a scan goes on: in which primary, at which cursor of its, and the ids that were left over. */
+function placeOf(text = '0 0'): { primary: number; cursor: string; rest: readonly string[] } {
+  const [primary, cursor = '0', ...rest] = text.split(' ')
+  return { primary: Number(primary), cursor, rest }
 }
 
 async function recordsOf(runner: Runner, keys: readonly string[]): Promise<(IdempotencyRecord | undefined)[]> {
@@ -59,13 +65,4 @@ async function recordsOf(runner: Runner, keys: readonly string[]): Promise<(Idem
     const [guards, head] = reply as readonly unknown[]
     return guards instanceof Uint8Array ? recordOf(guards, head) : undefined
   })
-}
-
-function textOfPlace({ primary, cursor, skip }: Place): string {
-  return `${primary} ${cursor} ${skip}`
-}
-
-function placeOf(cursor: string | undefined): Place {
-  const [primary = '0', at = '0', skip = '0'] = cursor?.split(' ') ?? []
-  return { primary: Number(primary), cursor: at, skip: Number(skip) }
 }
