@@ -172,6 +172,7 @@ function altered(store: Store, calls: Partial<Store>): Store {
     readBody: (id, attemptId, offset) => store.readBody(id, attemptId, offset),
     keyless: (asks) => store.keyless(asks),
     resolve: (asks) => store.resolve(asks),
+    purge: (asks) => store.purge(asks),
     scan: (cursor, filter) => store.scan(cursor, filter),
     sweep: (limit, skewMs) => store.sweep(limit, skewMs),
     meta: (name, ifAbsent) => store.meta(name, ifAbsent),

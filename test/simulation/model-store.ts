@@ -66,6 +66,9 @@ export function modelStore(rules: Rules, time: () => Omit<reducer.StoreTime, 'fe
       throw new Error('keyless lists are not simulated')
     },
     resolve: async (asks) => asks.map((ask) => step(ask.recordId, (record) => rules.resolve(record, ask, now()))),
+    purge: async () => {
+      throw new Error('an operator purges nothing here')
+    },
     scan: async () => ({
       entries: [...entries].map(([recordId, { record }]) => ({ recordId, record })),
       cursor: undefined,

@@ -171,6 +171,32 @@ describe.each(Object.entries(kinds))('records in %s', (_, start) => {
     expect((await records('show', String(running?.['recordId']), '--json')).json[0]).toMatchObject({ resolved: true })
   })
 
+  test('purge of one record asks, removes it for good, and its key executes as new', async () => {
+    const key = freshKey()
+    await send(gateway, { key, path: '/v1/purged', as: 'Bearer sk-purged' })
+    const args = ['--key', key, '--scope', 'POST /v1/purged', '--credential-env', 'CALLER']
+    const env = { CALLER: 'sk-purged' }
+    const asked = await oncekey(['records', 'purge', '--store', store.url, ...args], env)
+    expect([asked.code, asked.stderr]).toEqual([2, expect.stringContaining('--yes')])
+    const purged = await oncekey(['records', 'purge', '--store', store.url, ...args, '--yes', '--json'], env)
+    expect(purged.json).toEqual([{ recordId: expect.any(String), state: 'absent' }])
+    expect(JSON.parse(purged.stderr)).toMatchObject({ action: 'purge', from: 'completed', to: 'absent' })
+    const again = await send(gateway, { key, path: '/v1/purged', as: 'Bearer sk-purged' })
+    expect(again.how).toBe('executed')
+  })
+
+  test('purge refuses a record that runs, and says what to do', async () => {
+    const key = freshKey()
+    upstream.reset(() => undefined)
+    const running = open(gateway, { key, path: '/v1/running', as: 'Bearer sk-runs' })
+    const args = ['--key', key, '--scope', 'POST /v1/running', '--credential-env', 'CALLER', '--yes']
+    const env = { CALLER: 'sk-runs' }
+    await expect
+      .poll(() => oncekey(['records', 'purge', '--store', store.url, ...args], env))
+      .toMatchObject({ code: 1, stderr: expect.stringContaining('End it first') })
+    running.hangUp()
+  })
+
   test('purge leaves what is not due, and counts', async () => {
     const key = freshKey()
     await send(gateway, { key })

@@ -105,9 +105,9 @@ export const commandSpecs: Readonly<Record<CommandName, CommandSpec>> = {
   },
   purge: {
     name: 'records purge',
-    operand: '',
-    about: 'Ends now what gateways sweep away every minute: lapsed, expired and forgotten records.',
-    flags: [store, json],
+    operand: '[RECORD_ID]',
+    about: 'Removes one ended record and its outcome; without one, ends now what gateways sweep away every minute.',
+    flags: [store, ...naming, yes, json],
   },
   doctor: {
     name: 'doctor',

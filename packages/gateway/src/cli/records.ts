@@ -13,6 +13,7 @@ import {
   linesOf,
   listHeading,
   outcomeFrom,
+  purge,
   viewOf,
 } from '../operate/index.ts'
 import { commandSpecs, type Flags, helpOf, readFlags } from './flags.ts'
@@ -157,7 +158,26 @@ async function idsOf(engine: Engine, flags: Flags, env: NodeJS.ProcessEnv): Prom
   return candidates(engine, { key, scope: flags.text('scope') ?? '', tenant: flags.text('tenant'), credential })
 }
 
-function purgeRecords(flags: Flags): Promise<number> {
+function purgeRecords(flags: Flags, env: NodeJS.ProcessEnv): Promise<number> {
+  return flags.operand === undefined && flags.text('key') === undefined ? sweepRecords(flags) : purgeRecord(flags, env)
+}
+
+function purgeRecord(flags: Flags, env: NodeJS.ProcessEnv): Promise<number> {
+  return withEngine(flags, async (engine) => {
+    const found = await theRecord(engine, flags, env)
+    const done = await purge(engine, found, operatorOf(flags))
+    if (done === 'declined') throw new Error('Nothing was changed.')
+    if (done === 'moved')
+      throw new Error(
+        `Nothing was changed: record ${found.recordId} runs, or has moved on. End it first, or look at it again.`,
+      )
+    const purged = { recordId: found.recordId, state: 'absent' }
+    print(flags.on('json') ? JSON.stringify(purged) : `Record ${found.recordId} is gone.`)
+    return 0
+  })
+}
+
+function sweepRecords(flags: Flags): Promise<number> {
   return withStore(flags, async (store) => {
     const done = { abandoned: 0, expired: 0, purged: 0, released: 0 }
     for (let more = true; more; ) {

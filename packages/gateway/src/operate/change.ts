@@ -48,6 +48,19 @@ export async function change(engine: Engine, found: Found, to: Change, operator:
   return { kind: 'changed', record: answer.record }
 }
 
+/** Removes a record that has ended, and its outcome, once the operator has agreed. */
+export async function purge(engine: Engine, found: Found, operator: Operator): Promise<Changed['kind']> {
+  const { recordId, record } = found
+  if (record.state === 'running') return 'moved'
+  const gone = `Record ${recordId} is ${record.state}. Remove it and its outcome for good? The next request with its key executes.`
+  if (!(await operator.agrees(gone))) return 'declined'
+  const { calls } = engine
+  const [answer] = await calls.within('purge', calls.store.purge([{ recordId, expected: record.attemptId }]))
+  if (answer?.kind !== 'purged') return 'moved'
+  operator.audit(auditLine({ action: 'purge', recordId, attempt: record.attempt, from: record.state, to: 'absent' }))
+  return 'changed'
+}
+
 /** One JSON line on who did what and when. */
 export function auditLine(done: Readonly<Record<string, unknown>>): string {
   return JSON.stringify({ audit: 'oncekey', at: new Date().toISOString(), who: who(), ...done })

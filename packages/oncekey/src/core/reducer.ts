@@ -7,6 +7,8 @@ import type {
   ClaimRequest,
   GrantedBy,
   Piece,
+  PurgeAnswer,
+  PurgeRequest,
   RenewAnswer,
   RenewRequest,
   ResolveRequest,
@@ -137,6 +139,14 @@ export function resolve(current: Current, ask: ResolveRequest, now: StoreTime): 
   const outcome = { outcome: ask.outcome.kind, head: ask.outcome.head, digest: '' }
   const done = recorded(complete(owned, outcome, now, ask.outcome.body.length))
   return { ...done, write: { offset: 0, bytes: ask.outcome.body }, drop: current.attemptId }
+}
+
+/** T11 before its time, by an operator. What runs has to be ended first (T8): its owner would pay for nobody. */
+export function purge(current: Current, ask: PurgeRequest): Reduction<PurgeAnswer> {
+  if (current === undefined) return { record: current, answer: { kind: 'absent' } }
+  if (current.state === 'running' || current.attemptId !== ask.expected)
+    return { record: current, answer: { kind: 'refused' } }
+  return { record: undefined, answer: { kind: 'purged' }, drop: current.attemptId }
 }
 
 /** What the sweeper does to one record: T4, T10, T11 or T13. */

@@ -12,7 +12,7 @@ import { type Classify, classOf, decodeHead, encodeHead, fateOf, valueHead } fro
 import { type Policy, type PolicyOptions, policyOf } from './policy.ts'
 import type { IdempotencyRecord } from './record.ts'
 import { type RunningAttempt, runningAttempt, unprotectedAttempt } from './running.ts'
-import type { SettleAnswer, Store } from './store.ts'
+import type { PurgeAnswer, SettleAnswer, Store } from './store.ts'
 import { type Codec, decodeError, decodeValue, encodeError, encodeValue, isFinal } from './value.ts'
 
 /** What `runDetailed` resolves to. */
@@ -107,6 +107,19 @@ export class Idempotency {
         : { ...ids, to: 'completed' as const, outcome: this.#outcome(to.value) }
     const [answer] = await calls.within('resolve', calls.store.resolve([ask]))
     return answer?.kind ?? 'fenced'
+  }
+
+  /**
+   * Removes the record of an operation that has ended, and its outcome, before its time: the next call executes.
+   * `refused` while it runs.
+   */
+  async purge(operation: Operation): Promise<PurgeAnswer['kind']> {
+    const { recordId } = await this.#ask(operation)
+    const { calls } = this.#engine
+    const { record } = await calls.read(recordId)
+    if (record === undefined) return 'absent'
+    const [answer] = await calls.within('purge', calls.store.purge([{ recordId, expected: record.attemptId }]))
+    return answer?.kind ?? 'absent'
   }
 
   /** Stops the sweeper and the renewals and waits for running work. The store stays open; close it afterwards. */

@@ -111,6 +111,15 @@ export interface ResolveRequest {
   readonly outcome?: { readonly kind: OutcomeKind; readonly head: Uint8Array; readonly body: Uint8Array }
 }
 
+/** What an operator removes for good (T11 before its time). */
+export interface PurgeRequest {
+  readonly recordId: RecordId
+  readonly expected: AttemptId
+}
+
+/** `refused`: it runs, or is another attempt's by now. */
+export type PurgeAnswer = { readonly kind: 'purged' | 'refused' | 'absent' }
+
 /** What one `sweep` did; `more` when it stopped at its limit. */
 export interface SweepReport {
   readonly abandoned: number
@@ -175,6 +184,7 @@ export interface StoreCapabilities {
  * S18 A store that cannot answer rejects; it never answers "absent" for what it could not read. Where one record is to blame
  *     the error is `unreadable()`, and the others are asked again without it.
  * S19 An adopted keyless entry goes to one retry only.
+ * S20 `purge` removes a record of the expected attempt, and its bytes, unless it runs.
  */
 export interface Store {
   readonly capabilities: StoreCapabilities
@@ -186,6 +196,7 @@ export interface Store {
   readBody(recordId: RecordId, attemptId: AttemptId, offset: number): Promise<readonly Uint8Array[]>
   keyless(requests: readonly KeylessRequest[]): Promise<readonly KeylessAnswer[]>
   resolve(requests: readonly ResolveRequest[]): Promise<readonly SettleAnswer[]>
+  purge(requests: readonly PurgeRequest[]): Promise<readonly PurgeAnswer[]>
   scan(cursor: string | undefined, filter: { readonly state?: RecordState; readonly limit: number }): Promise<ScanPage>
   sweep(limit: number, skewMs: number): Promise<SweepReport>
   meta(name: string, ifAbsent: Uint8Array): Promise<Uint8Array>

@@ -12,6 +12,8 @@ import {
   type Finding,
   inlineBodyBytes,
   type KeylessRequest,
+  type PurgeAnswer,
+  type PurgeRequest,
   type ReadAnswer,
   type RenewAnswer,
   type RenewRequest,
@@ -116,6 +118,10 @@ class MemoryStore implements Store {
 
   async resolve(requests: readonly ResolveRequest[]): Promise<readonly SettleAnswer[]> {
     return requests.map((ask) => this.#step(ask.recordId, (record) => reducer.resolve(record, ask, this.#time())))
+  }
+
+  async purge(requests: readonly PurgeRequest[]): Promise<readonly PurgeAnswer[]> {
+    return requests.map((ask) => this.#step(ask.recordId, (record) => reducer.purge(record, ask)))
   }
 
   async scan(

@@ -5,7 +5,7 @@ import { bytesOf, type ConformanceCase, completion, usual } from './subject.ts'
 const takeableMs = usual.leaseMs + usual.skewMs + 200
 const day = 86_400_000
 
-/** S14–S16, T10, T11, T13, I9. */
+/** S14–S16, S20, T10, T11, T13, I9. */
 export const ages: readonly ConformanceCase[] = [
   {
     name: 'S14 fences of one id strictly increase over takeovers, retries and claims over',
@@ -163,6 +163,48 @@ export const ages: readonly ConformanceCase[] = [
       await s.advance(takeableMs)
       same((await s.sweep()).released, 1, 'released')
       same([await s.state(plain), await s.state(dispatched)], ['released', 'unknown'], 'the states')
+    },
+  },
+  {
+    name: 'S20 what has ended is purged with its bytes, and its key begins anew above its fence',
+    async run(s) {
+      for (const bytes of [bytesOf(10), bytesOf(700_000)]) {
+        const [id, { attemptId, fence }] = await s.completed(bytes)
+        same((await s.purge(id, attemptId)).kind, 'purged', 'the purge')
+        same(await s.state(id), 'absent', 'the record')
+        same((await s.body(id, attemptId)).length, 0, 'its bytes')
+        same((await s.purge(id, attemptId)).kind, 'absent', 'the purge again')
+        const anew = await s.granted(id)
+        same([anew.attempt, anew.bodyLength], [1, 0], 'the claim after it')
+        holds(anew.fence > fence, 'the fence is above the purged one')
+      }
+    },
+  },
+  {
+    name: 'S20 I9 also with a wall clock that steps back',
+    async run(s) {
+      const [id, { attemptId, fence }] = await s.completed(bytesOf(1))
+      await s.purge(id, attemptId)
+      await s.stepWall(-day)
+      holds((await s.granted(id)).fence > fence, 'the fence is above the purged one')
+    },
+  },
+  {
+    name: 'S20 released and unknown records are purged too; what runs, and what is another attempt’s, is refused',
+    async run(s) {
+      const released = s.id()
+      const first = await s.granted(released)
+      same((await s.purge(released, first.attemptId)).kind, 'refused', 'the purge of what runs')
+      await s.settled(released, first.attemptId, { kind: 'released', retryAfterMs: 0, digest: 'r' })
+      same((await s.purge(released, s.attempt())).kind, 'refused', 'the purge in another name')
+      same(await s.state(released), 'released', 'the record')
+      same((await s.purge(released, first.attemptId)).kind, 'purged', 'the purge')
+      const unknown = s.id()
+      const { attemptId } = await s.granted(unknown, { onAbandoned: 'unknown' })
+      await s.settled(unknown, attemptId, { kind: 'dispatched' })
+      await s.settled(unknown, attemptId, { kind: 'unknown', digest: 'u' })
+      same((await s.purge(unknown, attemptId)).kind, 'purged', 'the purge of what is unknown')
+      same([await s.state(released), await s.state(unknown)], ['absent', 'absent'], 'the records')
     },
   },
 ]

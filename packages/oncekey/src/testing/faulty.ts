@@ -11,6 +11,7 @@ export type FaultyCall =
   | 'readBody'
   | 'keyless'
   | 'resolve'
+  | 'purge'
   | 'sweep'
   | 'meta'
 
@@ -40,6 +41,7 @@ export function faultyStore(
     readBody: 0,
     keyless: 0,
     resolve: 0,
+    purge: 0,
     sweep: 0,
     meta: 0,
   }
@@ -69,6 +71,7 @@ export function faultyStore(
     readBody: wrap('readBody', (id, attemptId, offset) => store.readBody(id, attemptId, offset)),
     keyless: wrap('keyless', (asks) => store.keyless(asks)),
     resolve: wrap('resolve', (asks) => store.resolve(asks)),
+    purge: wrap('purge', (asks) => store.purge(asks)),
     sweep: wrap('sweep', (limit, skewMs) => store.sweep(limit, skewMs)),
     meta: wrap('meta', (name, ifAbsent) => store.meta(name, ifAbsent)),
     scan: (cursor, filter) => store.scan(cursor, filter),

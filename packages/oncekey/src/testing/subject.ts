@@ -7,6 +7,7 @@ import type {
   AppendAnswer,
   ClaimAnswer,
   ClaimRequest,
+  PurgeAnswer,
   RenewAnswer,
   ResolveRequest,
   SettleAnswer,
@@ -142,6 +143,10 @@ export class Subject {
 
   async resolve(ask: ResolveRequest): Promise<SettleAnswer> {
     return only(await this.store.resolve([ask]))
+  }
+
+  async purge(recordId: RecordId, expected: AttemptId): Promise<PurgeAnswer> {
+    return only(await this.store.purge([{ recordId, expected }]))
   }
 
   async keyless(listId: string, command: KeylessCommand): Promise<KeylessAnswer> {

@@ -25,6 +25,7 @@ function altered(store: Store, calls: Partial<Store>): Store {
     readBody: (id, attemptId, offset) => store.readBody(id, attemptId, offset),
     keyless: (asks) => store.keyless(asks),
     resolve: (asks) => store.resolve(asks),
+    purge: (asks) => store.purge(asks),
     scan: (cursor, filter) => store.scan(cursor, filter),
     sweep: (limit, skewMs) => store.sweep(limit, skewMs),
     meta: (name, ifAbsent) => store.meta(name, ifAbsent),
@@ -374,6 +375,34 @@ const clauses: Readonly<Record<string, Readonly<Record<string, Breaks>>>> = {
           return store.keyless(asks)
         },
       }),
+  },
+  S20: {
+    'purges for whoever asks': ({ store }) =>
+      altered(store, {
+        purge: async (asks) => {
+          const found = await store.read(asks.map((ask) => ask.recordId))
+          return store.purge(
+            asks.map((ask, at) => ({ ...ask, expected: found[at]?.record?.attemptId ?? ask.expected })),
+          )
+        },
+      }),
+    'says so and purges nothing': ({ store }) =>
+      altered(store, { purge: async (asks) => asks.map(() => ({ kind: 'purged' })) }),
+    'forgets the fence of what it purges': ({ store }) => {
+      const purged = new Set<string>()
+      return altered(store, {
+        purge: async (asks) => {
+          for (const { recordId } of asks) purged.add(recordId)
+          return store.purge(asks)
+        },
+        claim: async (asks) =>
+          (await store.claim(asks)).map((answer, at) =>
+            answer.kind === 'granted' && purged.has(asks[at]?.recordId ?? '')
+              ? { ...answer, record: { ...answer.record, fence: 1 } }
+              : answer,
+          ),
+      })
+    },
   },
 }
 

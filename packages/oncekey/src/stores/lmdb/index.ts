@@ -11,6 +11,8 @@ import type {
   ClaimRequest,
   Finding,
   KeylessRequest,
+  PurgeAnswer,
+  PurgeRequest,
   ReadAnswer,
   RenewAnswer,
   RenewRequest,
@@ -136,6 +138,13 @@ class LmdbStore implements Store, StepPort {
 
   resolve(requests: readonly ResolveRequest[]): Promise<readonly SettleAnswer[]> {
     return steps(this, requests, (entry, ask, now) => reducer.resolve(entry?.record, ask, now))
+  }
+
+  async purge(requests: readonly PurgeRequest[]): Promise<readonly PurgeAnswer[]> {
+    const found = await this.read(requests.map((ask) => ask.recordId))
+    // A record that is another attempt's by the time it would go has another fence, and is refused.
+    await this.#sweep.raiseFloor(Math.max(0, ...found.map(({ record }) => record?.fence ?? 0)))
+    return steps(this, requests, (entry, ask) => reducer.purge(entry?.record, ask))
   }
 
   async scan(

@@ -70,9 +70,8 @@ export class LmdbSweep {
         ? []
         : [{ id, entry, reduction, step: reduction.answer }]
     })
-    // A purge makes records absent, and with them the fences they had: the floor is on the disk before they go.
     const gone = changes.filter(({ step }) => step === 'purged').map(({ entry }) => entry.record.fence)
-    if (gone.length > 0) await this.#raiseFloor(Math.max(...gone))
+    if (gone.length > 0) await this.raiseFloor(Math.max(...gone))
     await inCommits(changes, async ({ id, entry, reduction, step }) => {
       if (await this.#port.entries.write(id, entry, reduction, noDrops)) report[step] += 1
     })
@@ -88,7 +87,8 @@ export class LmdbSweep {
     }
   }
 
-  async #raiseFloor(floor: number): Promise<void> {
+  /** A purge makes records absent, and with them the fences they had: the floor is on the disk before they go. */
+  async raiseFloor(floor: number): Promise<void> {
     const { environment } = this.#port
     const key = keys.meta('fence-floor')
     for (;;) {

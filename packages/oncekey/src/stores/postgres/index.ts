@@ -10,6 +10,8 @@ import type {
   ClaimRequest,
   Finding,
   KeylessRequest,
+  PurgeAnswer,
+  PurgeRequest,
   ReadAnswer,
   RenewAnswer,
   RenewRequest,
@@ -26,7 +28,7 @@ import { append, readBody } from './body.ts'
 import { claim } from './claim.ts'
 import { identifier, isPool, type PostgresPool, type Query, queryOf } from './database.ts'
 import { unavailable } from './errors.ts'
-import { keyless, meta, sweep } from './lists.ts'
+import { keyless, meta, purge, sweep } from './lists.ts'
 import { schemaOf } from './migrate.ts'
 import { read, scan } from './read.ts'
 import { renew } from './renew.ts'
@@ -111,6 +113,10 @@ class PostgresStore implements Store {
 
   async resolve(requests: readonly ResolveRequest[]): Promise<readonly SettleAnswer[]> {
     return requests.length === 0 ? [] : resolve(this.#port, requests)
+  }
+
+  purge(requests: readonly PurgeRequest[]): Promise<readonly PurgeAnswer[]> {
+    return purge(this.#port, requests)
   }
 
   scan(

@@ -1,8 +1,8 @@
-/** Keyless lists, meta values and the sweeper: one function each (migrations/0001 tells how they work). */
+/** Keyless lists, meta values, purges and the sweeper: one function each (migrations/0001 tells how they work). */
 import { unreadable } from '../../core/errors.ts'
 import type { RecordId } from '../../core/key.ts'
 import type { KeylessAnswer } from '../../core/keyless.ts'
-import type { KeylessRequest, SweepReport } from '../../core/store.ts'
+import type { KeylessRequest, PurgeAnswer, PurgeRequest, SweepReport } from '../../core/store.ts'
 import { inOrder, type Port } from './asks.ts'
 import { bytesOf } from './rows.ts'
 
@@ -29,6 +29,13 @@ export async function meta(port: Port, name: string, ifAbsent: Uint8Array): Prom
   const held = bytesOf(row?.[0])
   if (held === undefined) throw unreadable()
   return held
+}
+
+/** One answer a request, in order. */
+export async function purge(port: Port, requests: readonly PurgeRequest[]): Promise<readonly PurgeAnswer[]> {
+  const asks = requests.map(({ recordId, expected }, at) => ({ at, id: recordId, expected }))
+  const rows = await port.query(`SELECT "at", kind FROM ${port.schema}.purge($1::text::json)`, [JSON.stringify(asks)])
+  return inOrder(requests.length, rows, ([, kind]) => ({ kind: kind as PurgeAnswer['kind'] }))
 }
 
 /** One piece of the sweep, one transaction. */

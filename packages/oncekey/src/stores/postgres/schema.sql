@@ -44,6 +44,12 @@ CREATE TYPE oncekey.keyless_request AS (
 	skew_ms bigint
 );
 
+CREATE TYPE oncekey.purge_request AS (
+	at integer,
+	id text COLLATE pg_catalog."C",
+	expected text
+);
+
 CREATE TYPE oncekey.renewal AS (
 	at integer,
 	id text COLLATE pg_catalog."C",
@@ -398,6 +404,33 @@ CREATE FUNCTION oncekey.owner_gone(record_id text, skew_ms bigint, now_ms bigint
     AS $$
   SELECT EXISTS (SELECT FROM records r WHERE r.id = record_id AND r.state = 'running' AND now_ms > r.lease_until + skew_ms)
 $$;
+
+CREATE FUNCTION oncekey.purge(requests json) RETURNS TABLE(at integer, kind text)
+    LANGUAGE plpgsql
+    SET search_path TO 'oncekey', 'pg_temp'
+    SET lock_timeout TO '1500ms'
+    SET enable_seqscan TO 'off'
+    AS $$
+DECLARE
+  ask purge_request;
+  r records;
+BEGIN
+  FOR ask IN SELECT * FROM json_populate_recordset(NULL::purge_request, requests) q ORDER BY q.id, q."at" LOOP
+    "at" := ask."at";
+    SELECT * INTO r FROM records WHERE id = ask.id FOR UPDATE;
+    IF NOT FOUND THEN kind := 'absent';
+    ELSIF r.format <> 1 THEN PERFORM refuse_format(r);
+    ELSIF r.state = 'running' OR r.attempt_id <> ask.expected THEN kind := 'refused';
+    ELSE
+      -- In the same transaction: no claim can see the record gone and the floor as it was (I9).
+      UPDATE fence_floor SET fence = r.fence WHERE one AND fence < r.fence;
+      DELETE FROM chunks WHERE record_id = r.id;
+      DELETE FROM records WHERE id = r.id;
+      kind := 'purged';
+    END IF;
+    RETURN NEXT;
+  END LOOP;
+END $$;
 
 CREATE FUNCTION oncekey.put_chunks(id text, attempt_id text, start bigint, bytes bytea) RETURNS void
     LANGUAGE sql

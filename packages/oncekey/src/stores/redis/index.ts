@@ -11,6 +11,8 @@ import type {
   ClaimRequest,
   Finding,
   KeylessRequest,
+  PurgeAnswer,
+  PurgeRequest,
   ReadAnswer,
   RenewAnswer,
   RenewRequest,
@@ -28,7 +30,7 @@ import { type RedisClient, wireOf } from './connect.ts'
 import { FenceFloor } from './floor.ts'
 import { KeylessLists } from './keyless.ts'
 import { type Keys, keysOf } from './keys.ts'
-import { body, look, resolve } from './others.lua.ts'
+import { body, look, purge, resolve } from './others.lua.ts'
 import { failure } from './refusals.ts'
 import { Runner, type Step } from './run.ts'
 import { scanPage } from './scan.ts'
@@ -145,6 +147,14 @@ class RedisStore implements Store {
 
   resolve(requests: readonly ResolveRequest[]): Promise<readonly SettleAnswer[]> {
     return this.#run(resolve, requests, resolveArgs, settleAnswer, true)
+  }
+
+  async purge(requests: readonly PurgeRequest[]): Promise<readonly PurgeAnswer[]> {
+    const found = await this.read(requests.map((ask) => ask.recordId))
+    // A record that is another attempt's by the time it would go has another fence, and is refused.
+    await this.#floor.raise(Math.max(0, ...found.map(({ record }) => record?.fence ?? 0)))
+    const answer = (reply: Reply): PurgeAnswer => ({ kind: textOf(reply) as PurgeAnswer['kind'] })
+    return this.#run(purge, requests, (ask) => [ask.expected], answer, true)
   }
 
   async scan(

@@ -64,6 +64,20 @@ return 'expired'
 `,
 )
 
+/** T11 before its time. ARGV: expected. The mirror of the reducer's `purge`. */
+export const purge: Script = script(
+  time,
+  unpacked,
+  save,
+  `
+local r = unpacked(redis.call('HGET', KEYS[1], 'g'))
+if not r then return 'absent' end
+if r.state == running or r.attemptId ~= ARGV[1] then return 'refused' end
+remove()
+return 'purged'
+`,
+)
+
 /** The record and the store's time. */
 export const look: Script = script(
   time,
