@@ -12,20 +12,25 @@ interface Pending<Item, Answer> {
 }
 
 /**
- * Gathers single items into calls of at most `limits.batchEntries`, `limits.batchesInFlight` of them at a time. A call
- * waits for the turn's end, so that requests which came in together go together and are answered in one go: with a call
+ * Gathers single items into calls of at most `limits.batchEntries`, `limits.batchesInFlight` of them at a time; a store
+ * that names a number of its own gets what waits shared out among so many, so that it works on one while the next is
+ * made. A call waits for the turn's end, so that requests which came in together go together and are answered in one go: with a call
  * a request a replay took 56 µs of the gateway's processor time, with that 43 µs, most of it for waking the callers.
  */
 export class Batcher<Item, Answer> {
   readonly #call: (items: readonly Item[]) => Promise<readonly Answer[]>
   readonly #clock: Clock
+  readonly #slots: number
+  readonly #shares: boolean
   #queue: Pending<Item, Answer>[] = []
   #scheduled = false
   #inFlight = 0
 
-  constructor(call: (items: readonly Item[]) => Promise<readonly Answer[]>, clock: Clock) {
+  constructor(call: (items: readonly Item[]) => Promise<readonly Answer[]>, clock: Clock, shared?: number) {
     this.#call = call
     this.#clock = clock
+    this.#slots = shared ?? limits.batchesInFlight
+    this.#shares = shared !== undefined
   }
 
   /** The answer for one item; rejects when its call failed or took longer than `limits.storeTimeoutMs`. */
@@ -33,7 +38,7 @@ export class Batcher<Item, Answer> {
     return new Promise((resolve, reject) => {
       if (this.#queue.length >= limits.queuedCalls) return reject(new Error('too many calls wait for the store'))
       this.#queue.push({ item, sinceMs: this.#clock.monotonicMs(), resolve, reject })
-      if (this.#scheduled || this.#inFlight >= limits.batchesInFlight) return
+      if (this.#scheduled || this.#inFlight >= this.#slots) return
       this.#scheduled = true
       this.#clock.nextTurn(() => this.#flush())
     })
@@ -42,9 +47,14 @@ export class Batcher<Item, Answer> {
   #flush(): void {
     this.#scheduled = false
     this.#dropLate()
-    const batch = this.#queue.length > limits.batchEntries ? this.#queue.splice(0, limits.batchEntries) : this.#queue
-    if (batch === this.#queue) this.#queue = []
-    if (batch.length === 0) return
+    for (let free = this.#slots - this.#inFlight; free > 0 && this.#queue.length > 0; free--) {
+      const share = this.#shares ? Math.max(limits.leastShare, Math.ceil(this.#queue.length / free)) : Infinity
+      this.#send(this.#queue.splice(0, Math.min(share, limits.batchEntries)))
+      if (!this.#shares) return
+    }
+  }
+
+  #send(batch: readonly Pending<Item, Answer>[]): void {
     this.#inFlight += 1
     // A call that never answers must not hold up those behind it, so the time-out also frees the slot.
     let open = true
@@ -60,7 +70,7 @@ export class Batcher<Item, Answer> {
       // One record that cannot be read fails the call of all: asked one by one, the others get their answers. Every
       // call may be made twice, for the guards compare attempts.
       const apart = batch.length > 1 && error instanceof IdempotencyError && error.details.apart === true
-      done(() => batch.map((pending) => (apart ? this.#retryAlone(pending) : pending.reject(error))))
+      done(() => batch.forEach((pending) => (apart ? this.#retryAlone(pending) : pending.reject(error))))
     }
     const timer = this.#clock.setTimer(
       limits.storeTimeoutMs,

@@ -34,10 +34,11 @@ export class StoreCalls {
     this.store = store
     this.#clock = clock
     this.#observer = observer
-    this.#claims = new Batcher((items) => this.#noted('claim', store.claim(items)), clock)
-    this.#settlements = new Batcher((items) => this.#noted('settle', store.settle(items)), clock)
-    this.#appends = new Batcher((items) => this.#noted('append', store.append(items)), clock)
-    this.#reads = new Batcher((items) => this.#noted('read', store.read(items)), clock)
+    const shared = store.capabilities.callsInFlight
+    this.#claims = new Batcher((items) => this.#noted('claim', store.claim(items)), clock, shared)
+    this.#settlements = new Batcher((items) => this.#noted('settle', store.settle(items)), clock, shared)
+    this.#appends = new Batcher((items) => this.#noted('append', store.append(items)), clock, shared)
+    this.#reads = new Batcher((items) => this.#noted('read', store.read(items)), clock, shared)
   }
 
   claim(ask: ClaimRequest): Promise<ClaimAnswer> {

@@ -45,6 +45,8 @@ export const limits = {
   batchEntries: 512,
   /** Calls of one kind under way at a time: while the first waits for the disk, the second is already written. */
   batchesInFlight: 2,
+  /** Fewer entries are not worth a call of their own, where calls are shared out. */
+  leastShare: 16,
   /** Calls of one kind that wait for a slot; with more the store is away for all that anybody can tell. */
   queuedCalls: 20_000,
   waitersPerRecord: 1_000,

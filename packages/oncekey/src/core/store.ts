@@ -156,6 +156,11 @@ export interface StoreCapabilities {
   /** What an acknowledged settle survives: the process' crash is `process`, a power cut `disk`, a machine's loss `replicated`. */
   readonly durability: 'none' | 'process' | 'disk' | 'replicated'
   readonly hints: boolean
+  /**
+   * How many calls of one kind the engine should have under way, sharing out what waits among them. For a store that is
+   * computed elsewhere: with all in one call the client and the server would take turns. Default: all that waits is one call.
+   */
+  readonly callsInFlight?: number
   readonly multiProcess: boolean
   readonly transactional: boolean
 }

@@ -18,6 +18,27 @@ describe('a batcher', () => {
     expect(calls).toEqual([[1, 2, 3]])
   })
 
+  test('shares out what waits among the calls that a store wants under way, but makes none too small', async () => {
+    const sizes: number[] = []
+    const batcher = new Batcher(
+      async (items: readonly number[]) => {
+        sizes.push(items.length)
+        return doubled(items)
+      },
+      manualClock(),
+      4,
+    )
+    const all = async (count: number): Promise<number[]> => {
+      sizes.length = 0
+      const answers = await Promise.all(Array.from({ length: count }, (_, item) => batcher.add(item)))
+      expect(answers).toEqual(Array.from({ length: count }, (_, item) => item * 2))
+      return [...sizes]
+    }
+    expect(await all(100)).toEqual([25, 25, 25, 25])
+    expect(await all(20)).toEqual([16, 4])
+    expect(await all(1)).toEqual([1])
+  })
+
   test('asks one by one where one record fails the call of all', async () => {
     let calls = 0
     const batcher = new Batcher(async (items: readonly number[]) => {

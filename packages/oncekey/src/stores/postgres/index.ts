@@ -80,7 +80,15 @@ class PostgresStore implements Store {
   /** `durability` is `disk` until the first call has looked at the server, and then what its settings say. */
   get capabilities(): StoreCapabilities {
     const durability = this.#allowLoss ? 'process' : this.#replicated ? 'replicated' : 'disk'
-    return { name: 'postgres', clock: 'store', durability, hints: false, multiProcess: true, transactional: true }
+    return {
+      name: 'postgres',
+      clock: 'store',
+      durability,
+      hints: false,
+      callsInFlight: 4,
+      multiProcess: true,
+      transactional: true,
+    }
   }
 
   async claim(requests: readonly ClaimRequest[]): Promise<readonly ClaimAnswer[]> {

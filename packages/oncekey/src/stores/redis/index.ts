@@ -231,6 +231,7 @@ class RedisStore implements Store {
         return durability()
       },
       hints: false,
+      callsInFlight: 4,
       multiProcess: true,
       transactional: false,
     }
