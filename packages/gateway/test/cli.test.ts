@@ -72,6 +72,16 @@ describe.concurrent('exit code 2 and one sentence for', () => {
     ['a sentinel without a name', ['--upstream', url, '--store', 'redis+sentinel://a'], /name that Sentinel/],
     ['a misspelt option', ['--upstream', url, '--store', 'redis://h?prefx=a'], /unknown option "prefx"/],
     ['replicas that are no number', ['--upstream', url, '--store', 'redis://h?waitReplicas=x'], /waitReplicas/],
+    [
+      'hints that are no switch',
+      ['--upstream', url, '--store', 'redis://h?hints=yes'],
+      /hints that are neither 0 nor 1/,
+    ],
+    [
+      'the same for PostgreSQL',
+      ['--upstream', url, '--store', 'postgres://h/d?hints='],
+      /hints that are neither 0 nor 1/,
+    ],
     ['a misspelt schema', ['--upstream', url, '--store', 'postgres://h/d?shcema=a'], /unknown option "shcema"/],
     ['an empty schema', ['--upstream', url, '--store', 'postgres://h/d?schema='], /empty schema/],
     ['a configuration that is not there', [...sound, '--config', '/nowhere/a.yaml'], /\/nowhere\/a\.yaml.*ENOENT/],

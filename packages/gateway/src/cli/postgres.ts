@@ -11,6 +11,7 @@ const connectMs = 4_000
 /** The parameters of a URL that mean something here; another one would be a misspelt one, and another schema a second store. */
 const known: readonly string[] = [
   'schema',
+  'hints',
   'application_name',
   'sslmode',
   'sslrootcert',
@@ -24,9 +25,10 @@ export interface PostgresUrl {
   /** As the driver wants it: without what is ours. */
   readonly connectionString: string
   readonly schema: string | undefined
+  readonly hints: boolean
 }
 
-/** Reads `postgres://[USER:PASSWORD@]HOST[:PORT]/DATABASE[?schema=NAME&sslmode=…]`. Throws UsageError. */
+/** Reads `postgres://[USER:PASSWORD@]HOST[:PORT]/DATABASE[?schema=NAME&hints=1&sslmode=…]`. Throws UsageError. */
 export function readPostgresUrl(url: string): PostgresUrl {
   const wrong = (what: string): UsageError => new UsageError(`The store "${redacted(url)}" ${what}.`)
   if (!URL.canParse(url)) throw wrong('must look like postgres://USER:PASSWORD@HOST:PORT/DATABASE')
@@ -35,18 +37,20 @@ export function readPostgresUrl(url: string): PostgresUrl {
   if (unknown !== undefined) throw wrong(`has the unknown option "${unknown}"; there are ${known.join(', ')}`)
   const schema = parsed.searchParams.get('schema') ?? undefined
   if (schema === '') throw wrong('has an empty schema')
-  parsed.searchParams.delete('schema')
-  return { connectionString: parsed.href, schema }
+  const hints = parsed.searchParams.get('hints') ?? '0'
+  if (hints !== '0' && hints !== '1') throw wrong('has hints that are neither 0 nor 1')
+  for (const ours of ['schema', 'hints']) parsed.searchParams.delete(ours)
+  return { connectionString: parsed.href, schema, hints: hints === '1' }
 }
 
 /** Connects, migrates where that was asked for, and opens the store. */
 export async function openPostgres(url: string, options: { readonly migrate: boolean }): Promise<OpenedStore> {
-  const { schema } = readPostgresUrl(url)
+  const { schema, hints } = readPostgresUrl(url)
   const named = schema === undefined ? {} : { schema }
   const pool = await poolOf(url)
   try {
     if (options.migrate) await migrated(pool, url, schema)
-    const store = postgresStore(pool, named)
+    const store = postgresStore(pool, { ...named, hints })
     const close = async (): Promise<void> => {
       await store.close()
       await pool.end()

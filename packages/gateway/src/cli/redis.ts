@@ -22,8 +22,8 @@ export interface RedisUrl {
 }
 
 /**
- * Reads `redis://[USER:PASSWORD@]HOST[:PORT][/DB][?prefix=P&waitReplicas=N]`, the same with `rediss`, and with `+cluster`
- * and a list of hosts, or `+sentinel`, a list and the primary's name in place of DB. Throws UsageError.
+ * Reads `redis://[USER:PASSWORD@]HOST[:PORT][/DB][?prefix=P&waitReplicas=N&hints=1]`, the same with `rediss`, and with
+ * `+cluster` and a list of hosts, or `+sentinel`, a list and the primary's name in place of DB. Throws UsageError.
  */
 export function readRedisUrl(url: string): RedisUrl {
   const form = /^(rediss?)(?:\+(cluster|sentinel))?:\/\/(?:([^/?#]*)@)?([^/?#@]+)(?:\/([^?#]*))?(?:\?([^#]*))?$/s.exec(
@@ -65,9 +65,11 @@ function storeOptions(query: URLSearchParams, url: string): RedisStoreOptions {
   for (const [name, value] of query) {
     if (name === 'prefix' && value !== '') options = { ...options, prefix: value }
     else if (name === 'waitReplicas' && /^\d{1,2}$/.test(value)) options = { ...options, waitReplicas: Number(value) }
+    else if (name === 'hints' && /^[01]$/.test(value)) options = { ...options, hints: value === '1' }
     else if (name === 'prefix') throw wrong(url, 'has an empty prefix')
     else if (name === 'waitReplicas') throw wrong(url, 'has a waitReplicas that is not a number from 0 to 99')
-    else throw wrong(url, `has the unknown option "${name}"; there are prefix and waitReplicas`)
+    else if (name === 'hints') throw wrong(url, 'has hints that are neither 0 nor 1')
+    else throw wrong(url, `has the unknown option "${name}"; there are prefix, waitReplicas and hints`)
   }
   return options
 }

@@ -70,7 +70,12 @@ export class Batcher<Item, Answer> {
       // One record that cannot be read fails the call of all: asked one by one, the others get their answers. Every
       // call may be made twice, for the guards compare attempts.
       const apart = batch.length > 1 && error instanceof IdempotencyError && error.details.apart === true
-      done(() => batch.forEach((pending) => (apart ? this.#retryAlone(pending) : pending.reject(error))))
+      done(() => {
+        for (const pending of batch) {
+          if (apart) this.#retryAlone(pending)
+          else pending.reject(error)
+        }
+      })
     }
     const timer = this.#clock.setTimer(
       limits.storeTimeoutMs,

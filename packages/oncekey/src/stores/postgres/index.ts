@@ -28,6 +28,7 @@ import { append, readBody } from './body.ts'
 import { claim } from './claim.ts'
 import { identifier, isPool, type PostgresPool, type Query, queryOf } from './database.ts'
 import { unavailable } from './errors.ts'
+import { PostgresHints } from './hints.ts'
 import { keyless, meta, purge, sweep } from './lists.ts'
 import { schemaOf } from './migrate.ts'
 import { read, scan } from './read.ts'
@@ -47,6 +48,12 @@ export interface PostgresStoreOptions {
    * may then lose what was acknowledged, and a lost record executes again. Default false.
    */
   readonly dangerouslyAllowLoss?: boolean
+  /**
+   * Who waits in another process hears of a change at once and not at the next poll. Costs a connection of the pool for
+   * each process that waits, and one small statement more for each call that writes: up to a fifth of the throughput of
+   * the server. Has no effect behind PgBouncer, where polling goes on. Default false.
+   */
+  readonly hints?: boolean
 }
 
 /**
@@ -65,6 +72,8 @@ class PostgresStore implements Store {
   readonly #allowLoss: boolean
   readonly #query: Query
   readonly #port: Port
+  readonly #hints: PostgresHints | undefined
+  readonly watch?: NonNullable<Store['watch']>
   #replicated = false
   #starting: Promise<void> | undefined
   #closed = false
@@ -74,6 +83,11 @@ class PostgresStore implements Store {
     this.#allowLoss = options.dangerouslyAllowLoss ?? false
     this.#query = failing(queryOf(pool))
     this.#port = this.#portOf((text, values) => this.#started(text, values))
+    if (options.hints === true) {
+      const hints = new PostgresHints(pool, this.#query, this.#schema)
+      this.#hints = hints
+      this.watch = (recordId, onHint) => hints.watch(recordId, onHint)
+    }
     listen(pool)
   }
 
@@ -84,7 +98,7 @@ class PostgresStore implements Store {
       name: 'postgres',
       clock: 'store',
       durability,
-      hints: false,
+      hints: this.#hints !== undefined,
       callsInFlight: 4,
       multiProcess: true,
       transactional: true,
@@ -100,11 +114,16 @@ class PostgresStore implements Store {
   }
 
   async settle(settlements: readonly Settlement[]): Promise<readonly SettleAnswer[]> {
-    return settlements.length === 0 ? [] : settle(this.#port, settlements)
+    const answers = settlements.length === 0 ? [] : await settle(this.#port, settlements)
+    // Nobody waits for a dispatch. After `already` nobody may have been told: the first call's answer was lost.
+    this.#tell(settlements, (at) => answers[at]?.kind !== 'fenced' && settlements[at]?.kind !== 'dispatched')
+    return answers
   }
 
   async append(requests: readonly AppendRequest[]): Promise<readonly AppendAnswer[]> {
-    return requests.length === 0 ? [] : append(this.#port, requests)
+    const answers = requests.length === 0 ? [] : await append(this.#port, requests)
+    this.#tell(requests, (at) => answers[at]?.kind !== 'refused')
+    return answers
   }
 
   async read(recordIds: readonly RecordId[]): Promise<readonly ReadAnswer[]> {
@@ -120,7 +139,9 @@ class PostgresStore implements Store {
   }
 
   async resolve(requests: readonly ResolveRequest[]): Promise<readonly SettleAnswer[]> {
-    return requests.length === 0 ? [] : resolve(this.#port, requests)
+    const answers = requests.length === 0 ? [] : await resolve(this.#port, requests)
+    this.#tell(requests, (at) => answers[at]?.kind !== 'fenced')
+    return answers
   }
 
   purge(requests: readonly PurgeRequest[]): Promise<readonly PurgeAnswer[]> {
@@ -151,6 +172,7 @@ class PostgresStore implements Store {
   /**
    * `transaction` is a `pg` client that has begun one, or the `sql` that `sql.begin` hands out. Call it last: the record
    * is locked until the transaction ends. Throws unless this call recorded the settlement; let the throw roll back.
+   * Gives no hint: nobody here sees the commit, and a NOTIFY inside would put the user's own commits in line.
    */
   async settleIn(transaction: unknown, settlement: Settlement): Promise<SettleAnswer> {
     if (!isPool(transaction)) {
@@ -162,6 +184,11 @@ class PostgresStore implements Store {
   /** Refuses every later call. The pool is left to whoever made it. */
   async close(): Promise<void> {
     this.#closed = true
+    this.#hints?.close()
+  }
+
+  #tell(asks: readonly { readonly recordId: RecordId }[], changed: (at: number) => boolean): void {
+    this.#hints?.tell(asks.flatMap(({ recordId }, at) => (changed(at) ? [recordId] : [])))
   }
 
   #portOf(query: Query): Port {

@@ -8,12 +8,17 @@ import type { Command, KeyedCommand, Reply, Sent, WaitFor, Wire } from './wire.t
 export interface Step {
   readonly key: string
   readonly args: readonly (string | Buffer)[]
+  /** Tells those who have subscribed to the key that the script was run, whatever came of it. */
+  readonly tells?: boolean
 }
 
 /** Most that is sent ahead of the answers, so that neither side's buffers grow without bound. */
 const aheadBytes = 1024 * 1024
 /** About what a command takes beside its arguments. */
 const commandBytes = 150
+
+/** A script, for a cluster runs it where the record is, behind what was written; a PUBLISH it would run anywhere. */
+const tell = "return redis.call('PUBLISH', KEYS[1], '')"
 
 /** The scripts of one store. */
 export class Runner {
@@ -57,12 +62,17 @@ export class Runner {
   }
 
   async #send(name: string, script: string, steps: readonly Step[], durable: boolean): Promise<readonly Reply[]> {
-    const commands = steps.map(({ key, args }) => ({ key, command: commandOf(name, script, key, args) }))
-    if (!durable || this.#wait === undefined) return (await this.#wire.send(commands)).replies
-    const sent = await this.#wire.send(commands, this.#wait)
+    const commands: KeyedCommand[] = steps.map(({ key, args }) => {
+      return { key, command: commandOf(name, script, key, args) }
+    })
+    // Behind all scripts, in the same write. What Redis says of it is of no interest.
+    for (const { key, tells } of steps) if (tells === true) commands.push({ key, command: ['EVAL', tell, '1', key] })
+    const wait = durable ? this.#wait : undefined
+    const sent = await this.#wire.send(commands, wait)
+    const replies = sent.replies.slice(0, steps.length)
     // What lacked its script is sent again, and the WAIT behind that speaks of all that was written before.
-    if (withoutScript(sent.replies).length === 0) mustBeHeard(sent, this.#wait)
-    return sent.replies
+    if (wait !== undefined && withoutScript(replies).length === 0) mustBeHeard(sent, wait)
+    return replies
   }
 }
 
