@@ -50,7 +50,7 @@ export interface PostgresStoreOptions {
   readonly dangerouslyAllowLoss?: boolean
   /**
    * Who waits in another process hears of a change at once and not at the next poll. Costs a connection of the pool for
-   * each process that waits, and one small statement more for each call that writes: up to a fifth of the throughput of
+   * each process that waits, and one small statement more for each call that writes: up to a quarter of the throughput of
    * the server. Has no effect behind PgBouncer, where polling goes on. Default false.
    */
   readonly hints?: boolean
