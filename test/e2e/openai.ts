@@ -18,7 +18,9 @@ export async function perform(Client: Made, file: typeof toFile, ask: Ask): Prom
   }
   const told: Told = { text: '', how: null, replayed: null }
   try {
-    await calls[ask.kind](client, ask, options, told, file)
+    const call = calls[ask.kind]
+    if (call === undefined) throw new Error(`openai has no ${ask.kind}`)
+    await call(client, ask, options, told, file)
   } catch (error) {
     const { name, status, code, message } = error as Error & { status?: number; code?: string | null }
     told.error = { name, message, ...(status === undefined ? {} : { status }), ...(code == null ? {} : { code }) }
@@ -87,7 +89,56 @@ const raw: Do = async (client, ask, options, told) => {
   told.text = Buffer.from(await response.arrayBuffer()).toString('base64')
 }
 
-const calls: Record<Ask['kind'], Do> = {
+const toolLoop = (ask: Ask, told: Told) => ({
+  ...chatOf(ask),
+  tools: [
+    {
+      type: 'function' as const,
+      function: {
+        name: 'note',
+        description: 'Keeps a note.',
+        parameters: { type: 'object', properties: { note: { type: 'string' } }, required: ['note'] },
+        parse: JSON.parse as (text: string) => { note: string },
+        function: ({ note }: { note: string }): string => {
+          told.text = `${note}\n`
+          return 'kept'
+        },
+      },
+    },
+  ],
+})
+
+const tools: Do = async (client, ask, options, told) => {
+  const last = await client.chat.completions.runTools(toolLoop(ask, told), options).finalContent()
+  told.text += last
+}
+
+const toolsStream: Do = async (client, ask, options, told) => {
+  const run = client.chat.completions.runTools({ ...toolLoop(ask, told), stream: true }, options)
+  const last = await run.finalContent()
+  told.text += last
+}
+
+const batch: Do = async (client, ask, options, told) => {
+  const wish = {
+    input_file_id: 'file-1',
+    endpoint: '/v1/chat/completions',
+    completion_window: '24h',
+    metadata: { wish: ask.prompt },
+  } as const
+  const { data, response } = await client.batches.create(wish, options).withResponse()
+  note(told, response)
+  told.text = data.id
+}
+
+const file: Do = async (client, ask, options, told, toFile) => {
+  const lines = await toFile(new TextEncoder().encode(ask.prompt), 'wishes.jsonl', { type: 'application/jsonl' })
+  const { data, response } = await client.files.create({ file: lines, purpose: 'batch' }, options).withResponse()
+  note(told, response)
+  told.text = data.id
+}
+
+const calls: Partial<Record<Ask['kind'], Do>> = {
   plain,
   stream,
   responses,
@@ -95,4 +146,8 @@ const calls: Record<Ask['kind'], Do> = {
   embeddings,
   transcription,
   raw,
+  tools,
+  toolsStream,
+  batch,
+  file,
 }

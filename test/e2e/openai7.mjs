@@ -1,11 +1,6 @@
-// Runs openai 7 on Node 22 for sdk.ts: one JSON request a line on stdin, one JSON answer a line on stdout.
-// Node 22 takes the types out of openai.ts by itself.
-import { createInterface } from 'node:readline'
+// Runs openai 7 on Node 22 for sdk.ts; Node 22 takes the types out of openai.ts by itself.
 import OpenAI, { toFile } from 'openai7'
 import { perform } from './openai.ts'
+import { serve } from './serve.mjs'
 
-process.stdout.write(`${JSON.stringify({ node: process.versions.node })}\n`)
-for await (const line of createInterface({ input: process.stdin })) {
-  const { id, ask } = JSON.parse(line)
-  void perform(OpenAI, toFile, ask).then((told) => process.stdout.write(`${JSON.stringify({ id, told })}\n`))
-}
+await serve((ask) => perform(OpenAI, toFile, ask))

@@ -14,6 +14,8 @@ export interface Relayed {
   readonly atMs: number
   /** Request line and fields. */
   head: string
+  /** Status line and fields of its answer, also of one that gets lost. */
+  answer: string
 }
 
 /** A relay that listens. */
@@ -73,10 +75,11 @@ export class Relay {
       })
     }
     let request: Relayed | undefined
+    let answered: Relayed | undefined
     let left = Number.POSITIVE_INFINITY
     client.on('data', (bytes) => {
       if (request === undefined) {
-        request = { atMs: performance.now(), head: '' }
+        request = { atMs: performance.now(), head: '', answer: '' }
         this.requests.push(request)
       }
       if (!request.head.includes('\r\n\r\n')) request.head += bytes.toString('latin1')
@@ -86,10 +89,12 @@ export class Relay {
       if (request !== undefined) {
         // The first byte of an answer; a client of HTTP/1.1 asks again only after the last.
         request.head = request.head.slice(0, request.head.indexOf('\r\n\r\n'))
+        answered = request
         request = undefined
         const fate = this.#fates.shift() ?? 'pass'
         left = fate === 'pass' ? Number.POSITIVE_INFINITY : fate === 'lose' ? 0 : fate
       }
+      if (answered !== undefined && !answered.answer.includes('\r\n\r\n')) answered.answer += bytes.toString('latin1')
       if (bytes.length < left) {
         left -= bytes.length
         client.write(bytes)
@@ -106,4 +111,10 @@ export class Relay {
 /** A field's value in a relayed request. */
 export function fieldOf(request: Relayed | undefined, name: string): string | undefined {
   return new RegExp(`^${name}: *(.*?)\r?$`, 'im').exec(request?.head ?? '')?.[1]
+}
+
+/** A field's value in the answer to a relayed request. */
+export function answerFieldOf(request: Relayed | undefined, name: string): string | undefined {
+  const head = request?.answer.split('\r\n\r\n', 1)[0]
+  return new RegExp(`^${name}: *(.*?)\r?$`, 'im').exec(head ?? '')?.[1]
 }

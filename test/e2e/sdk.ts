@@ -1,16 +1,27 @@
 /** One face for the official SDKs, which are used as they are: only the base URL and headers are given. */
-import { existsSync } from 'node:fs'
-import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
-import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import Anthropic from '@anthropic-ai/sdk'
 import OpenAI, { toFile } from 'openai'
 import type { Stage } from './harness.ts'
+import { onNode22 } from './node22.ts'
 import { perform } from './openai.ts'
 
-/** What is called; `raw` is the plain call whose body is read as bytes. */
-export type Kind = 'plain' | 'stream' | 'responses' | 'responsesStream' | 'embeddings' | 'transcription' | 'raw'
+/**
+ * What is called; `raw` is the plain call whose body is read as bytes, `object` an answer of a given shape, `tools` and
+ * `toolsStream` a tool loop of one round, whose text is the tool's argument and the last answer, a line each.
+ */
+export type Kind =
+  | 'plain'
+  | 'stream'
+  | 'responses'
+  | 'responsesStream'
+  | 'embeddings'
+  | 'transcription'
+  | 'raw'
+  | 'object'
+  | 'tools'
+  | 'toolsStream'
+  | 'batch'
+  | 'file'
 
 /** One call through an SDK. */
 export interface Ask {
@@ -23,6 +34,8 @@ export interface Ask {
   /** Automatic retries; default: the SDK's own. */
   readonly retries?: number
   readonly headers?: Readonly<Record<string, string>>
+  /** Where a client speaks to several. */
+  readonly provider?: 'openai' | 'anthropic'
 }
 
 /** What the user of the SDK got: all of the text, or some of it and an error. `raw` is base64. */
@@ -57,48 +70,9 @@ export const openai6: Sdk = {
   ask: (ask) => perform(OpenAI, toFile, ask),
 }
 
-/** `openai` 7, which needs Node 22, in a child process on the binary that npm installs. */
+/** `openai` 7 on Node 22. */
 export async function openai7(stage: Stage): Promise<Sdk> {
-  const program = stage.program(node22(), [fileURLToPath(new URL('openai7.mjs', import.meta.url))], 'pipe')
-  const waiting = new Map<number, (told: Told) => void>()
-  const ready = new Promise<string>((resolve, reject) => {
-    const { stdout } = program.child
-    if (stdout === null) throw new Error('no stdout')
-    createInterface({ input: stdout }).on('line', (line) => {
-      const { id, told, node } = JSON.parse(line) as { id: number; told: Told; node?: string }
-      if (node !== undefined) resolve(node)
-      waiting.get(id)?.(told)
-    })
-    void program.exited.then(() => reject(new Error(`openai 7 ended on Node 22: ${program.stderr}`)))
-  })
-  const version = await ready
-  if (Number.parseInt(version, 10) < 22) throw new Error(`openai 7 needs Node 22; its binary is Node ${version}.`)
-  let asked = 0
-  return {
-    kinds: openaiKinds,
-    request: openaiRequest,
-    ask: (ask) =>
-      new Promise((resolve, reject) => {
-        asked += 1
-        waiting.set(asked, resolve)
-        program.child.stdin?.write(`${JSON.stringify({ id: asked, ask })}\n`)
-        void program.exited.then(() => reject(new Error(`openai 7 ended: ${program.stderr}`)))
-      }),
-  }
-}
-
-function node22(): string {
-  const name = `node-${process.platform}-${process.arch}`
-  const missing = `openai 7 needs Node 22, which the npm package ${name} brings. Run npm ci with optional dependencies; on a platform that has no such package, install one and add it to optionalDependencies.`
-  let manifest: string
-  try {
-    manifest = createRequire(import.meta.url).resolve(`${name}/package.json`)
-  } catch {
-    throw new Error(missing)
-  }
-  const binary = join(dirname(manifest), 'bin', 'node')
-  if (!existsSync(binary)) throw new Error(missing)
-  return binary
+  return { kinds: openaiKinds, request: openaiRequest, ask: await onNode22(stage, 'openai7.mjs') }
 }
 
 /** `@anthropic-ai/sdk` in this process. */

@@ -68,6 +68,46 @@ async function ended(index = 0): Promise<Sandbox['calls'][number]> {
   return sandbox.calls[index]!
 }
 
+describe('a request with tools or a shape', () => {
+  const schema = { type: 'object', properties: { note: { type: 'string' }, times: { type: 'integer' } } }
+  const named = { name: 'note', parameters: schema }
+  const dialects: [string, object, object][] = [
+    [chat, { tools: [{ type: 'function', function: named }], messages: [] }, { messages: [{ role: 'tool' }] }],
+    ['/v1/responses', { tools: [named], input: [] }, { input: [{ type: 'function_call_output' }] }],
+    [
+      '/v1/messages',
+      { tools: [{ name: 'note', input_schema: schema }], messages: [] },
+      { messages: [{ role: 'user', content: [{ type: 'tool_result' }] }] },
+    ],
+    [
+      '/v1beta/models/m:generateContent',
+      { tools: [{ functionDeclarations: [named] }], contents: [] },
+      { contents: [{ parts: [{ functionResponse: {} }] }] },
+    ],
+  ]
+  it.each(dialects)(
+    '%s: calls the first tool, and says something when it has the result',
+    async (path, first, more) => {
+      const wanted = (await ask(path, { body: JSON.stringify(first) })).body.toString().replaceAll('\\"', '"')
+      expect(wanted).toMatch(/"name":"note"/)
+      expect(wanted).toMatch(/\{"note":"Answer 1 \([0-9a-f]{24}\): word 1 word 2 word 3 word 4","times":1\}/)
+      const said = (await ask(path, { body: JSON.stringify({ ...first, ...more }) })).body.toString()
+      expect(said).toMatch(/"(?:content|text)":"Answer 2 /)
+      expect(said).not.toMatch(/"name":"note"/)
+    },
+  )
+
+  it.each([
+    [chat, { response_format: { json_schema: { schema } } }],
+    ['/v1/responses', { text: { format: { schema } } }],
+    ['/v1/messages', { output_config: { format: { schema } } }],
+    ['/v1beta/models/m:generateContent', { generationConfig: { responseJsonSchema: schema } }],
+  ])('%s: answers in the shape', async (path, wish) => {
+    const said = (await ask(path, { body: JSON.stringify(wish) })).body.toString()
+    expect(said.replaceAll('\\"', '"')).toMatch(/"\{"note":"Answer 1 [^"]* word 4","times":1\}"/)
+  })
+})
+
 describe('the OpenAI SDK', () => {
   const client = (): OpenAI => new OpenAI({ apiKey: 'sk', baseURL: `${sandbox.url}/v1`, maxRetries: 0 })
   const messages = [{ role: 'user' as const, content: 'hi' }]
@@ -129,7 +169,7 @@ describe('the OpenAI SDK', () => {
       true,
       false,
       false,
-      false,
+      true,
       false,
       false,
     ])

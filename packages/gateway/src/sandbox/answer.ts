@@ -2,6 +2,7 @@
 import type { Behaviour } from './behaviour.ts'
 import type { Tokens } from './ledger.ts'
 import type { SandboxRequest } from './request.ts'
+import { structuredText, type ToolCall, toolCallOf } from './wishes.ts'
 
 /** One event of a stream, or one element of a streamed JSON array. */
 export interface StreamPart {
@@ -44,8 +45,25 @@ export function eventCount(behaviour: Behaviour): number {
   return behaviour.events ?? defaultEvents
 }
 
-/** The text in pieces: the first names the call, the others are small talk; `size` spreads over all of them. */
+/** What is said in pieces: the text, or JSON of the shape that was asked for. */
 export function* deltas(asked: Asked): Generator<string> {
+  const structured = structuredText(asked.request.json, () => plainText(asked))
+  if (structured === undefined) return yield* talk(asked)
+  const length = Math.ceil(structured.length / Math.max(1, eventCount(asked.behaviour)))
+  for (let at = 0; at < structured.length; at += length) yield structured.slice(at, at + length)
+}
+
+/** The tool that is to be called before anything is said. */
+export function toolCall(asked: Asked): ToolCall | undefined {
+  return toolCallOf(asked.request.json, () => plainText(asked))
+}
+
+function plainText(asked: Asked): string {
+  return [...talk({ ...asked, behaviour: { ...asked.behaviour, size: 0 } })].join('')
+}
+
+/** The text in pieces: the first names the call, the others are small talk; `size` spreads over all of them. */
+function* talk(asked: Asked): Generator<string> {
   const count = eventCount(asked.behaviour)
   const { size } = asked.behaviour
   for (let at = 0; at < count; at++) {

@@ -1,6 +1,7 @@
 /** OpenAI's answers: chat completions, embeddings, transcriptions, models, files and batches. */
-import { type Answer, type Asked, deltas, errorValue, type StreamPart, wholeText } from './answer.ts'
+import { type Answer, type Asked, deltas, errorValue, type StreamPart, toolCall, wholeText } from './answer.ts'
 import { isObject } from './request.ts'
+import type { ToolCall } from './wishes.ts'
 
 /** Fixed, as answers differ by call number and id, not by when they were made. */
 export const createdAt = 1_760_000_000
@@ -9,13 +10,16 @@ export const createdAt = 1_760_000_000
 export function chatCompletion(asked: Asked): Answer {
   const { json, model } = asked.request
   if (json?.stream === true) return chatStream(asked)
-  const message = { role: 'assistant', content: wholeText(asked), refusal: null, annotations: [] }
+  const call = toolCall(asked)
+  const said =
+    call === undefined ? { content: wholeText(asked) } : { content: null, tool_calls: toolCalls(asked, call) }
+  const message = { role: 'assistant', ...said, refusal: null, annotations: [] }
   return ok({
     id: `chatcmpl-${asked.id}`,
     object: 'chat.completion',
     created: createdAt,
     model,
-    choices: [{ index: 0, message, logprobs: null, finish_reason: 'stop' }],
+    choices: [{ index: 0, message, logprobs: null, finish_reason: call === undefined ? 'stop' : 'tool_calls' }],
     usage: chatUsage(asked),
     service_tier: 'default',
     system_fingerprint: `fp_${asked.n}`,
@@ -45,8 +49,10 @@ function chatStream(asked: Asked): Answer {
   })
   function* parts(): Generator<StreamPart> {
     yield chunk([choice({ role: 'assistant', content: '', refusal: null }, null)], null)
-    for (const content of deltas(asked)) yield chunk([choice({ content }, null)], null)
-    yield chunk([choice({}, 'stop')], null)
+    const call = toolCall(asked)
+    if (call !== undefined) yield chunk([choice({ tool_calls: toolCalls(asked, call) }, null)], null)
+    else for (const content of deltas(asked)) yield chunk([choice({ content }, null)], null)
+    yield chunk([choice({}, call === undefined ? 'stop' : 'tool_calls')], null)
     if (withUsage) yield chunk([], chatUsage(asked))
   }
   return {
@@ -59,6 +65,10 @@ function chatStream(asked: Asked): Answer {
       data: JSON.stringify(errorValue('openai', 500, `The pretend provider broke in call ${asked.n}.`, asked.id)),
     },
   }
+}
+
+function toolCalls(asked: Asked, { name, args }: ToolCall): readonly object[] {
+  return [{ index: 0, id: `call_${asked.id}`, type: 'function', function: { name, arguments: JSON.stringify(args) } }]
 }
 
 function chatUsage({ tokens }: Asked): object {

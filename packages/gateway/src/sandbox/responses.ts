@@ -1,10 +1,12 @@
 /** OpenAI's Responses API: whole, or as the typed events its clients build the response from. */
-import { type Answer, type Asked, deltas, type StreamPart, wholeText } from './answer.ts'
+import { type Answer, type Asked, deltas, type StreamPart, toolCall, wholeText } from './answer.ts'
 import { createdAt, ok } from './openai.ts'
+import type { ToolCall } from './wishes.ts'
 
 /** `POST …/responses`. */
 export function response(asked: Asked): Answer {
   if (asked.request.json?.stream !== true) return ok(responseValue(asked, 'completed', wholeText(asked)))
+  const call = toolCall(asked)
   let sequence = 0
   let text = ''
   const typed = (type: string, members: object): StreamPart => ({
@@ -17,6 +19,7 @@ export function response(asked: Asked): Answer {
     text = ''
     yield typed('response.created', { response: responseValue(asked, 'in_progress', undefined) })
     yield typed('response.in_progress', { response: responseValue(asked, 'in_progress', undefined) })
+    if (call !== undefined) return yield* callParts(asked, call, typed)
     yield typed('response.output_item.added', { output_index: 0, item: item(asked, 'in_progress', undefined) })
     yield typed('response.content_part.added', { ...place, part: content('') })
     for (const delta of deltas(asked)) {
@@ -46,6 +49,25 @@ export function response(asked: Asked): Answer {
   }
 }
 
+function* callParts(
+  asked: Asked,
+  call: ToolCall,
+  typed: (type: string, members: object) => StreamPart,
+): Generator<StreamPart> {
+  const done = functionCall(asked, call)
+  const where = { item_id: done.id, output_index: 0 }
+  const item = { ...done, status: 'in_progress', arguments: '' }
+  yield typed('response.output_item.added', { output_index: 0, item })
+  yield typed('response.function_call_arguments.delta', { ...where, delta: done.arguments })
+  yield typed('response.function_call_arguments.done', { ...where, arguments: done.arguments, name: done.name })
+  yield typed('response.output_item.done', { output_index: 0, item: done })
+}
+
+function functionCall(asked: Asked, { name, args }: ToolCall): { id: string; name: string; arguments: string } {
+  const called = { type: 'function_call', call_id: `call_${asked.id}`, status: 'completed' }
+  return { ...called, id: `fc_${asked.id}`, name, arguments: JSON.stringify(args) }
+}
+
 function content(text: string): object {
   return { type: 'output_text', text, annotations: [], logprobs: [] }
 }
@@ -62,6 +84,7 @@ function item(asked: Asked, status: string, text: string | undefined): object {
 
 function responseValue(asked: Asked, status: string, text: string | undefined): object {
   const { tokens, request } = asked
+  const call = toolCall(asked)
   const usage = {
     input_tokens: tokens.input,
     input_tokens_details: { cached_tokens: 0 },
@@ -79,7 +102,7 @@ function responseValue(asked: Asked, status: string, text: string | undefined): 
     instructions: null,
     metadata: request.json?.metadata ?? {},
     model: request.model,
-    output: text === undefined ? [] : [item(asked, 'completed', text)],
+    output: text === undefined ? [] : [call === undefined ? item(asked, 'completed', text) : functionCall(asked, call)],
     parallel_tool_calls: true,
     temperature: 1,
     tool_choice: 'auto',

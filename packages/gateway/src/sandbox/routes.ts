@@ -1,6 +1,6 @@
 /** Which endpoint answers a request. */
 import { type Answer, type Asked, type Dialect, errorValue } from './answer.ts'
-import { message } from './anthropic.ts'
+import { keptFile, message, messageBatch } from './anthropic.ts'
 import { generateContent, streamGenerateContent } from './gemini.ts'
 import { batch, chatCompletion, embeddings, file, models, speech, transcription } from './openai.ts'
 import { response } from './responses.ts'
@@ -50,11 +50,24 @@ const routes: readonly Route[] = [
     answer: named(streamGenerateContent),
   },
   { ...openai, methods: ['GET'], path: /\/models(?:\/([^/]+))?$/, answer: models },
-  { ...openai, methods: ['POST'], path: /\/files$/, answer: file },
-  { ...openai, methods: ['GET', 'DELETE'], path: /\/files\/([^/]+)$/, answer: file },
-  { ...openai, methods: ['POST'], path: /\/batches$/, wantsJson: true, answer: batch },
+  { ...openai, methods: ['POST'], path: /\/files$/, answer: fileOf },
+  { ...openai, methods: ['GET', 'DELETE'], path: /\/files\/([^/]+)$/, answer: fileOf },
+  { ...work, methods: ['POST'], path: /\/messages\/batches$/, dialect: 'anthropic', answer: messageBatch },
+  {
+    ...openai,
+    methods: ['GET'],
+    path: /\/messages\/batches\/([^/]+)$/,
+    dialect: 'anthropic',
+    answer: messageBatch,
+  },
+  { ...work, methods: ['POST'], path: /\/batches$/, answer: batch },
   { ...openai, methods: ['GET'], path: /\/batches\/([^/]+)$/, answer: batch },
 ]
+
+/** Both providers keep files at the same path; a client says by a header whose it is. */
+function fileOf(asked: Asked, name: string | undefined): Answer {
+  return asked.request.headers['anthropic-version'] === undefined ? file(asked, name) : keptFile(asked, name)
+}
 
 function named(answer: (asked: Asked, name: string) => Answer): Route['answer'] {
   return (asked, name) => answer(asked, name ?? '')
