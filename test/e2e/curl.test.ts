@@ -1,8 +1,11 @@
 /** curl, as a script uses it: with retries of its own, and its output taken for the answer. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { ensureProgram } from '../../scripts/tools.mjs'
 import { clientSuite } from './clients.ts'
 import type { Ask, Told } from './sdk.ts'
+
+const program = ensureProgram('curl')
 
 /** What the answer says, of all that came; a stream's events as far as they are whole. */
 function said(ask: Ask, output: string): string {
@@ -23,7 +26,7 @@ interface Completion {
 
 async function perform(ask: Ask): Promise<Told> {
   const body = { model: 'pretend-1', messages: [{ role: 'user', content: ask.prompt }], stream: ask.kind === 'stream' }
-  const curl = spawn('curl', [
+  const curl = spawn(program, [
     ...['--silent', '--show-error', '--no-buffer', '--write-out', '%{stderr}status %{http_code}'],
     // Without the second, only timeouts and some statuses are tried again, not connections that broke.
     ...['--retry', String(ask.retries ?? 2), '--retry-all-errors'],
