@@ -92,6 +92,27 @@ test('a store that dies and comes back takes no gateway with it', async () => {
   }
 })
 
+test('with --fail-open a request runs unprotected while the store is away, says so, and is protected again afterwards', async () => {
+  const own = { redis: kept(await startRedis()), postgres: kept(await startPostgres()) }
+  for (const server of Object.values(own)) {
+    upstream.reset()
+    const gateway = await startGateway(upstream, ['--store', server.url, '--fail-open'])
+    await server.kill()
+    const key = freshKey()
+    const [once, twice] = [await send(gateway, { key }), await send(gateway, { key })]
+    expect([server.name, once.status, once.how, twice.how]).toEqual([server.name, 200, 'bypassed', 'bypassed'])
+    expect([server.name, upstream.calls.length]).toEqual([server.name, 2])
+    await server.start()
+    await expect.poll(async () => (await send(gateway, { key: freshKey() })).how, { timeout: 20_000 }).toBe('executed')
+    const again = freshKey()
+    expect([(await send(gateway, { key: again })).how, (await send(gateway, { key: again })).how]).toEqual([
+      'executed',
+      'replayed',
+    ])
+    await gateway.kill()
+  }
+}, 90_000)
+
 describe('one sentence, exit code 1 and no password for', () => {
   async function sentence(url: string, ...args: string[]): Promise<string> {
     const answer = await oncekey(['gateway', '--upstream', upstream.url, '--port', '0', '--store', url, ...args])
