@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { clientSuite } from './clients.ts'
+import { roster } from './roster.ts'
 import type { Ask, Told } from './sdk.ts'
 
 /** What the answer says, of all that came; a stream's events as far as they are whole. */
@@ -49,11 +50,4 @@ async function perform(ask: Ask): Promise<Told> {
   return { text, how: null, replayed: null, ...failed }
 }
 
-clientSuite({
-  name: 'curl',
-  kinds: ['plain', 'stream'],
-  open: async () => perform,
-  afterTimeout: 'client',
-  afterBreak: 'client',
-  declaresRetries: false,
-})
+clientSuite(roster.curl, async () => perform)

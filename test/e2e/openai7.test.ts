@@ -1,5 +1,6 @@
 /** `openai` 7, unmodified, on Node 22. */
 import { clientSuite } from './clients.ts'
+import { roster } from './roster.ts'
 import { openai7 } from './sdk.ts'
 import { suite } from './suite.ts'
 
@@ -11,22 +12,4 @@ suite('openai 7 on Node 22', openai7, [
   'embeddings',
   'transcription',
 ])
-clientSuite({
-  name: 'openai 7',
-  kinds: [
-    'plain',
-    'stream',
-    'responses',
-    'responsesStream',
-    'embeddings',
-    'transcription',
-    'tools',
-    'toolsStream',
-    'batch',
-    'file',
-  ],
-  open: async (stage) => (await openai7(stage)).ask,
-  afterTimeout: 'client',
-  afterBreak: 'client',
-  declaresRetries: true,
-})
+clientSuite(roster.openai7, async (stage) => (await openai7(stage)).ask)
