@@ -1,30 +1,15 @@
-/**
- * What every client must live through behind the gateway, official SDK or not, and what is particular about each. The
- * table in docs/guide/clients.md lists these cases (test/docs/clients.test.ts).
- */
+/** What every client must live through behind the gateway, official SDK or not. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Sandbox } from '../../packages/gateway/src/sandbox/index.ts'
 import { called, freshKey, paid, Stage, until } from './harness.ts'
 import { answerFieldOf, fieldOf, type Relay } from './relay.ts'
+import type { Traits } from './roster.ts'
 import type { Ask, Kind, Told } from './sdk.ts'
 
-/** One client as its users have it. */
-export interface Client {
-  readonly name: string
-  readonly kinds: readonly Kind[]
-  /** Makes it ready; the answer makes one call. */
-  readonly open: (stage: Stage) => Promise<(ask: Ask) => Promise<Told>>
-  /** Who tries again after the client's own timeout. */
-  readonly afterTimeout: 'client' | 'caller'
-  /** Who tries again after a connection that broke before an answer came. */
-  readonly afterBreak: 'client' | 'caller'
-  /** Its retries carry a count, so that the gateway knows them without a key. */
-  readonly declaresRetries: boolean
-  /** It asks again after a 422 too, though that can only fail again. */
-  readonly retriesRefusals?: true
-}
+/** Makes a client ready; the answer makes one call. */
+type Open = (stage: Stage) => Promise<(ask: Ask) => Promise<Told>>
 
 /** The provider's text when nothing is missing; Gemini's has an end of its own. */
 const whole = (call: number): string => `Answer ${call} \\([0-9a-f]{24}\\): word 1 word 2 word 3 word 4(?: End\\.)?`
@@ -41,7 +26,7 @@ function expected(kind: Kind, call: number): RegExp {
 }
 
 /** Describes one client. */
-export function clientSuite(client: Client): void {
+export function clientSuite(client: Traits, open: Open): void {
   describe(client.name, () => {
     const stage = new Stage()
     let make: (ask: Ask) => Promise<Told>
@@ -59,7 +44,7 @@ export function clientSuite(client: Client): void {
       writeFileSync(config, 'mismatch: split\n')
       const splitting = await stage.gateway({ upstream: sandbox.url, flags: ['--config', config] })
       splitRelay = await stage.relay(splitting)
-      make = await client.open(stage)
+      make = await open(stage)
     })
     beforeEach(() => {
       sandbox.reset()

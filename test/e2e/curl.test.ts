@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { ensureProgram } from '../../scripts/tools.mjs'
 import { clientSuite } from './clients.ts'
+import { roster } from './roster.ts'
 import type { Ask, Told } from './sdk.ts'
 
 const program = ensureProgram('curl')
@@ -52,11 +53,4 @@ async function perform(ask: Ask): Promise<Told> {
   return { text, how: null, replayed: null, ...failed }
 }
 
-clientSuite({
-  name: 'curl',
-  kinds: ['plain', 'stream'],
-  open: async () => perform,
-  afterTimeout: 'client',
-  afterBreak: 'client',
-  declaresRetries: false,
-})
+clientSuite(roster.curl, async () => perform)

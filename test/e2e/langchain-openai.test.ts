@@ -1,16 +1,9 @@
 /** LangChain's chat model of OpenAI, unmodified, on Node 22. */
 import { clientSuite } from './clients.ts'
 import { onNode22 } from './node22.ts'
+import { roster } from './roster.ts'
 
-clientSuite({
-  name: '@langchain/openai',
-  kinds: ['plain', 'stream', 'tools'],
-  open: async (stage) => {
-    const ask = await onNode22(stage, 'langchain.mjs')
-    return (asked) => ask({ ...asked, provider: 'openai' })
-  },
-  afterTimeout: 'client',
-  afterBreak: 'client',
-  declaresRetries: false,
-  retriesRefusals: true,
+clientSuite(roster.langchainOpenAI, async (stage) => {
+  const ask = await onNode22(stage, 'langchain.mjs')
+  return (asked) => ask({ ...asked, provider: 'openai' })
 })

@@ -1,4 +1,6 @@
 /** `openai` 7, unmodified, on Node 22. */
+import { clientSuite } from './clients.ts'
+import { roster } from './roster.ts'
 import { openai7 } from './sdk.ts'
 import { suite } from './suite.ts'
 
@@ -10,3 +12,4 @@ suite('openai 7 on Node 22', openai7, [
   'embeddings',
   'transcription',
 ])
+clientSuite(roster.openai7, async (stage) => (await openai7(stage)).ask)

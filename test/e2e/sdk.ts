@@ -1,6 +1,6 @@
 /** One face for the official SDKs, which are used as they are: only the base URL and headers are given. */
-import Anthropic from '@anthropic-ai/sdk'
 import OpenAI, { toFile } from 'openai'
+import { askAnthropic, messageOf } from './anthropic.ts'
 import type { Stage } from './harness.ts'
 import { onNode22 } from './node22.ts'
 import { perform } from './openai.ts'
@@ -78,50 +78,6 @@ export async function openai7(stage: Stage): Promise<Sdk> {
 /** `@anthropic-ai/sdk` in this process. */
 export const anthropic: Sdk = {
   kinds: ['plain', 'stream'],
-  request: (prompt) => ({
-    path: '/v1/messages',
-    body: messageOf(prompt),
-  }),
+  request: (prompt) => ({ path: '/v1/messages', body: messageOf(prompt) }),
   ask: askAnthropic,
-}
-
-function messageOf(prompt: string): Anthropic.MessageCreateParamsNonStreaming {
-  return { model: 'pretend-1', max_tokens: 64, messages: [{ role: 'user', content: prompt }] }
-}
-
-async function askAnthropic(ask: Ask): Promise<Told> {
-  const client = new Anthropic({ apiKey: 'sk-ant-test', baseURL: ask.baseURL })
-  const told: Told = { text: '', how: null, replayed: null }
-  const options = {
-    headers: { ...(ask.key === undefined ? {} : { 'Idempotency-Key': ask.key }), ...ask.headers },
-    ...(ask.timeoutMs === undefined ? {} : { timeout: ask.timeoutMs }),
-    ...(ask.retries === undefined ? {} : { maxRetries: ask.retries }),
-  }
-  const note = ({ headers }: Response): void => {
-    told.how = headers.get('idempotency-status')
-    told.replayed = headers.get('idempotent-replayed')
-  }
-  const message = messageOf(ask.prompt)
-  try {
-    if (ask.kind === 'plain') {
-      const { data, response } = await client.messages.create(message, options).withResponse()
-      note(response)
-      told.text = data.content.map((block) => (block.type === 'text' ? block.text : '')).join('')
-    } else if (ask.kind === 'stream') {
-      const { data, response } = await client.messages.create({ ...message, stream: true }, options).withResponse()
-      note(response)
-      for await (const event of data)
-        if (event.type === 'content_block_delta' && event.delta.type === 'text_delta') told.text += event.delta.text
-    } else if (ask.kind === 'raw') {
-      const response = await client.messages.create(message, options).asResponse()
-      note(response)
-      told.text = Buffer.from(await response.arrayBuffer()).toString('base64')
-    } else {
-      throw new Error(`Anthropic has no ${ask.kind}`)
-    }
-  } catch (error) {
-    const { name, status, message: sentence } = error as Error & { status?: number }
-    told.error = { name, message: sentence, ...(status === undefined ? {} : { status }) }
-  }
-  return told
 }

@@ -1,15 +1,9 @@
 /** Vercel's `ai` 7 with its OpenAI provider, unmodified, on Node 22. */
 import { clientSuite } from './clients.ts'
 import { onNode22 } from './node22.ts'
+import { roster } from './roster.ts'
 
-clientSuite({
-  name: 'ai 7 with @ai-sdk/openai',
-  kinds: ['plain', 'stream', 'object', 'tools', 'toolsStream'],
-  open: async (stage) => {
-    const ask = await onNode22(stage, 'vercel.mjs')
-    return (asked) => ask({ ...asked, provider: 'openai' })
-  },
-  afterTimeout: 'caller',
-  afterBreak: 'client',
-  declaresRetries: false,
+clientSuite(roster.vercelOpenAI, async (stage) => {
+  const ask = await onNode22(stage, 'vercel.mjs')
+  return (asked) => ask({ ...asked, provider: 'openai' })
 })

@@ -58,7 +58,7 @@ async function call(model: LanguageModel, ask: Ask, told: Told): Promise<void> {
 /** Errors are thrown below; without this they are printed too. */
 const quiet = (): void => undefined
 
-/** As users read it: `textStream` alone swallows errors. */
+/** `textStream` would end quietly where a later step of a tool loop fails. */
 async function read<T extends ToolSet>(stream: AsyncIterable<TextStreamPart<T>>, told: Told): Promise<void> {
   for await (const part of stream) {
     if (part.type === 'text-delta') told.text += part.text
