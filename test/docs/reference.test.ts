@@ -117,7 +117,8 @@ describe('commands in the pages', () => {
   })
   test('every flag in a sentence exists', () => {
     const ofCommands = Object.values(commandSpecs).flatMap(({ flags }) => flags.map(({ flag }) => flag))
-    const others = ['config', 'http2', 'version', ...ofCommands]
+    const ofCurl = ['http2', 'fail', 'retry-all-errors']
+    const others = ['config', 'version', ...ofCurl, ...ofCommands]
     const named = pages
       .filter((page) => !page.startsWith('docs/adr/') && page !== 'CONTRIBUTING.md')
       .flatMap((page) =>
