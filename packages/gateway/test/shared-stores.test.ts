@@ -1,5 +1,10 @@
 /** Gateways on Redis and PostgreSQL: what they say at their start, what `doctor` finds, and what a lost store does. */
-
+import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
@@ -13,6 +18,7 @@ import {
   startSentinel,
   startStandby,
 } from '../../../scripts/services.mjs'
+import { ensureProgram } from '../../../scripts/tools.mjs'
 import type { Diagnosis } from '../src/operate/index.ts'
 import { freshKey, type ScriptedUpstream, send, startGateway, startUpstream } from './harness.ts'
 import { oncekey } from './stores.ts'
@@ -73,6 +79,32 @@ describe('a gateway works on', () => {
   })
   test('PostgreSQL behind PgBouncer', async () => works(kept(await startPgBouncer(postgres)).url))
 })
+
+test('rediss:// speaks TLS to a server whose authority this machine trusts, and to no other', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'oncekey-tls-'))
+  const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
+  const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost']
+  const made = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', key, '-out', cert, '-days', '2', ...subject]
+  execFileSync(ensureProgram('openssl'), made, { stdio: 'ignore' })
+  const port = await freePort()
+  const files = { 'tls-cert-file': cert, 'tls-key-file': key, 'tls-ca-cert-file': cert }
+  kept(await startRedis({ settings: { 'tls-port': String(port), 'tls-auth-clients': 'no', ...files } }))
+  const asked = ['doctor', '--store', `rediss://localhost:${port}`]
+  const [trusting, other] = [await oncekey(asked, { NODE_EXTRA_CA_CERTS: cert }), await oncekey(asked)]
+  rmSync(folder, { recursive: true })
+  expect([trusting.code, trusting.stderr]).toEqual([0, ''])
+  expect([other.code, other.stderr]).toEqual([1, expect.stringContaining('NODE_EXTRA_CA_CERTS')])
+})
+
+/** A port that nobody listens on. */
+async function freePort(): Promise<number> {
+  const server = createServer()
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  return port
+}
 
 test('a store that dies and comes back takes no gateway with it', async () => {
   const own = { redis: kept(await startRedis()), postgres: kept(await startPostgres()) }
