@@ -11,7 +11,7 @@ import type { Store } from '../../packages/oncekey/src/core/store.ts'
 import { migrate, postgresStore } from '../../packages/oncekey/src/stores/postgres/index.ts'
 import { redisStore } from '../../packages/oncekey/src/stores/redis/index.ts'
 import { startPostgres, startRedis, startRedisPair } from '../../scripts/services.mjs'
-import { called, freshKey, paid, Stage } from '../e2e/harness.ts'
+import { called, freshKey, paid, Stage, until } from '../e2e/harness.ts'
 
 const stage = new Stage()
 afterAll(() => stage.close())
@@ -19,9 +19,8 @@ afterAll(() => stage.close())
 const times = { leaseMs: 60_000, skewMs: 2_000, retentionMs: 3_600_000, tombstoneMs: 0 } as const
 let made = 0
 
-/** Claims fresh records under `unknown` until `until`; resolves to the ids whose claims were acknowledged. */
-async function claims(store: Store, over: () => boolean): Promise<RecordId[]> {
-  const acknowledged: RecordId[] = []
+/** Claims fresh records under `unknown` until it is over, and notes the ids whose claims were acknowledged. */
+async function claims(store: Store, over: () => boolean, acknowledged: RecordId[]): Promise<void> {
   const one = async (): Promise<void> => {
     while (!over()) {
       const recordId = `${process.pid}-${made++}-`.padEnd(43, '_') as RecordId
@@ -39,7 +38,6 @@ async function claims(store: Store, over: () => boolean): Promise<RecordId[]> {
     }
   }
   await Promise.all(Array.from({ length: 8 }, one))
-  return acknowledged
 }
 
 /** How many of these records the store does not have. */
@@ -97,11 +95,13 @@ describe('kill -9 of PostgreSQL', () => {
     await migrate(pool)
     const store = postgresStore(pool, { dangerouslyAllowLoss: commit === 'off' })
     let over = false
-    const claiming = claims(store, () => over)
+    const acknowledged: RecordId[] = []
+    const claiming = claims(store, () => over, acknowledged)
+    await until(() => acknowledged.length > 50, 'claims are acknowledged')
     await sleep(700)
     await server.kill()
     over = true
-    const acknowledged = await claiming
+    await claiming
     await server.start()
     const lost = await missing(store, acknowledged)
     await pool.end()
@@ -132,14 +132,16 @@ describe('a replica of Redis that is promoted', () => {
     primary.on('error', () => undefined)
     const store = redisStore(primary, { waitReplicas, waitReplicasMs: 200 })
     let over = false
-    const claiming = claims(store, () => over)
+    const acknowledged: RecordId[] = []
+    const claiming = claims(store, () => over, acknowledged)
+    await until(() => acknowledged.length > 50, 'claims are acknowledged')
     await sleep(300)
     // The replica is behind: what is acknowledged from now on, it has not.
     pair.replica.signal('SIGSTOP')
     await sleep(500)
     await pair.primary.kill()
     over = true
-    const acknowledged = await claiming
+    await claiming
     pair.replica.signal('SIGCONT')
     await pair.replica.cli('replicaof', 'no', 'one')
     primary.disconnect()
