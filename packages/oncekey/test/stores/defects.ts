@@ -1,4 +1,5 @@
 /** Stores that break one sentence of the contract each, as wrappers around one that keeps them all. */
+import { unreadable } from '../../src/core/errors.ts'
 import type { RecordId } from '../../src/core/key.ts'
 import type { Settlement, Store } from '../../src/core/store.ts'
 import type { ManualClock } from '../../src/testing/index.ts'
@@ -38,7 +39,7 @@ function altered(store: Store, calls: Partial<Store>): Store {
 /** Keeps the contract; records that were damaged are rejected, as a store that cannot read them does. */
 function none(store: Store, damaged: ReadonlySet<string>): Store {
   const sound = async <Answer>(ids: readonly string[], call: () => Promise<Answer>): Promise<Answer> => {
-    if (ids.some((id) => damaged.has(id))) throw new Error('unreadable')
+    if (ids.some((id) => damaged.has(id))) throw unreadable()
     return call()
   }
   const idsOf = (asks: readonly { readonly recordId: RecordId }[]) => asks.map((ask) => ask.recordId)
@@ -351,6 +352,13 @@ const clauses: Readonly<Record<string, Readonly<Record<string, Breaks>>>> = {
           const sound = ids.filter((id) => !damaged.has(id))
           const answers = await store.read(sound)
           return ids.map((id) => answers[sound.indexOf(id)] ?? { record: undefined, nowMs: 0, leaseLeftMs: 0 })
+        },
+      }),
+    'fails all records of a call for one': ({ store, damaged }) =>
+      altered(store, {
+        claim: async (asks) => {
+          if (asks.some((ask) => damaged.has(ask.recordId))) throw new Error('a record cannot be read')
+          return store.claim(asks)
         },
       }),
   },

@@ -1,5 +1,5 @@
 /** What Redis refused or failed with, as an error that says what happened and what to do. */
-import { IdempotencyError } from '../../core/errors.ts'
+import { IdempotencyError, unreadable } from '../../core/errors.ts'
 import { unreadableMark } from './prelude.lua.ts'
 import { asError } from './wire.ts'
 
@@ -29,12 +29,6 @@ export function refusal(reason: unknown): IdempotencyError {
   // Of several addresses tried, the error has no words of its own.
   const { code = 'no reason given' } = reason as { readonly code?: string }
   return failure(`Redis did not answer (${message || code}). Is it running, and can this process reach it?`, reason)
-}
-
-/** A record of a format that no version up to this one has written. */
-function unreadable(): IdempotencyError {
-  const sentence = 'A record has a format that this version of Oncekey cannot read. Upgrade this process.'
-  return new IdempotencyError('store_unavailable', sentence)
 }
 
 /** `store_unavailable` with a sentence. */
