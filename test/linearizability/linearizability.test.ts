@@ -10,6 +10,7 @@ import { lmdbStore } from '../../packages/oncekey/src/stores/lmdb/index.ts'
 import { memoryStore } from '../../packages/oncekey/src/stores/memory.ts'
 import { migrate, postgresStore } from '../../packages/oncekey/src/stores/postgres/index.ts'
 import { redisStore } from '../../packages/oncekey/src/stores/redis/index.ts'
+import { altered } from '../../packages/oncekey/test/stores/altered.ts'
 import { startPostgres, startRedis } from '../../scripts/services.mjs'
 import { type History, race, unexplained } from './history.ts'
 import type { Heard } from './record.ts'
@@ -159,25 +160,3 @@ describe('a store that is broken gives histories without an explanation', () => 
     })
   }
 })
-
-/** The store with some of its calls replaced. */
-function altered(store: Store, calls: Partial<Store>): Store {
-  return {
-    capabilities: store.capabilities,
-    claim: (asks) => store.claim(asks),
-    renew: (asks) => store.renew(asks),
-    settle: (asks) => store.settle(asks),
-    append: (asks) => store.append(asks),
-    read: (ids) => store.read(ids),
-    readBody: (id, attemptId, offset) => store.readBody(id, attemptId, offset),
-    keyless: (asks) => store.keyless(asks),
-    resolve: (asks) => store.resolve(asks),
-    purge: (asks) => store.purge(asks),
-    scan: (cursor, filter) => store.scan(cursor, filter),
-    sweep: (limit, skewMs) => store.sweep(limit, skewMs),
-    meta: (name, ifAbsent) => store.meta(name, ifAbsent),
-    diagnose: () => store.diagnose(),
-    close: () => store.close(),
-    ...calls,
-  }
-}

@@ -1,5 +1,5 @@
 /** What an execution ended with, how that is classed, and how the head of an outcome becomes bytes. */
-import { IdempotencyError } from './errors.ts'
+import { unreadable } from './errors.ts'
 import type { OnAbandoned } from './record.ts'
 
 /** How an execution ended, as `classify` sees it. */
@@ -102,11 +102,6 @@ export function valueHead(codec: string): Uint8Array {
 /** A head from its bytes. A format of a later version is `store_unavailable`, never absent. */
 export function decodeHead(bytes: Uint8Array | undefined): OutcomeHead {
   const text = fromUtf8.decode(bytes)
-  if (!text.startsWith(`${headFormat}{`)) {
-    throw new IdempotencyError(
-      'store_unavailable',
-      'A record has a format that this version of Oncekey cannot read. Upgrade this process.',
-    )
-  }
+  if (!text.startsWith(`${headFormat}{`)) throw unreadable()
   return JSON.parse(text.slice(1)) as OutcomeHead
 }

@@ -3,6 +3,7 @@ import { unreadable } from '../../src/core/errors.ts'
 import type { RecordId } from '../../src/core/key.ts'
 import type { Settlement, Store } from '../../src/core/store.ts'
 import type { ManualClock } from '../../src/testing/index.ts'
+import { altered } from './altered.ts'
 
 /** What a defect has at hand. */
 export interface Surroundings {
@@ -13,28 +14,6 @@ export interface Surroundings {
 }
 
 type Breaks = (surroundings: Surroundings) => Store
-
-/** The store with some of its calls replaced. */
-function altered(store: Store, calls: Partial<Store>): Store {
-  const bound: Store = {
-    capabilities: store.capabilities,
-    claim: (asks) => store.claim(asks),
-    renew: (asks) => store.renew(asks),
-    settle: (asks) => store.settle(asks),
-    append: (asks) => store.append(asks),
-    read: (ids) => store.read(ids),
-    readBody: (id, attemptId, offset) => store.readBody(id, attemptId, offset),
-    keyless: (asks) => store.keyless(asks),
-    resolve: (asks) => store.resolve(asks),
-    purge: (asks) => store.purge(asks),
-    scan: (cursor, filter) => store.scan(cursor, filter),
-    sweep: (limit, skewMs) => store.sweep(limit, skewMs),
-    meta: (name, ifAbsent) => store.meta(name, ifAbsent),
-    diagnose: () => store.diagnose(),
-    close: () => store.close(),
-  }
-  return { ...bound, ...calls }
-}
 
 /** Keeps the contract; records that were damaged are rejected, as a store that cannot read them does. */
 function none(store: Store, damaged: ReadonlySet<string>): Store {
