@@ -1,4 +1,5 @@
 /** `oncekey/http`: what the gateway and the authors of adapters build on. */
+export { base64url } from './core/base64url.ts'
 export type { EngineParts } from './core/engine.ts'
 export { Engine } from './core/engine.ts'
 export type { ErrorCode } from './core/errors.ts'

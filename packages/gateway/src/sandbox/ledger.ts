@@ -37,6 +37,13 @@ export interface Tokens {
 const pretendNanoUsdPerInputToken = 2_000
 const pretendNanoUsdPerOutputToken = 10_000
 
+/** The same as a ledger's own price of every model: US dollars per million tokens. */
+export const pretendPrice: { readonly model: '*'; readonly input: number; readonly output: number } = {
+  model: '*',
+  input: pretendNanoUsdPerInputToken / 1e3,
+  output: pretendNanoUsdPerOutputToken / 1e3,
+}
+
 /** The pretend price of a call, USD. */
 export function pretendPriceUsd(tokens: Tokens): number {
   return (tokens.input * pretendNanoUsdPerInputToken + tokens.output * pretendNanoUsdPerOutputToken) / 1e9
