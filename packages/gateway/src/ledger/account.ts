@@ -1,6 +1,7 @@
 /** What one request came to: for the ledger, and for the request's line in the log. */
 import type { Account, Executed } from 'oncekey/http'
 import type { Usage } from 'oncekey/providers'
+import { type AskedFor, askedModel } from './asked.ts'
 import type { Prices } from './price.ts'
 import type { Counts, RowKey, Spared } from './row.ts'
 import { bounded, routeOf, tenantLabel } from './row.ts'
@@ -12,17 +13,6 @@ export interface Note {
   readonly usage?: Usage['units']
   readonly nanodollars?: number
   readonly drained?: true
-}
-
-/** What the account needs to know of the request. */
-export interface AskedFor {
-  /** The upstream's name; '' is the one without. */
-  readonly upstream: string
-  readonly method: string
-  /** Without the upstream's name and the query. */
-  readonly path: string
-  /** Asked for only where the answer does not name its model. */
-  readonly body: Uint8Array
 }
 
 /** Where an account's counts go. */
@@ -115,24 +105,4 @@ function noteOf(note: unknown): Note | undefined {
   const { model, nanodollars } = note as Partial<Note>
   if (typeof model !== 'string') return undefined
   return nanodollars === undefined || Number.isSafeInteger(nanodollars) ? (note as Note) : undefined
-}
-
-/** The model as the request names it: in its path (Gemini, Azure, Bedrock) or in its JSON. */
-function askedModel({ path, body }: AskedFor): string | undefined {
-  const inPath = /\/(?:models|deployments|model)\/([^/:]+)/.exec(path)?.[1]
-  if (inPath !== undefined) return decoded(inPath)
-  try {
-    const { model } = JSON.parse(new TextDecoder().decode(body)) as { model?: unknown }
-    return typeof model === 'string' ? model : undefined
-  } catch {
-    return undefined
-  }
-}
-
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    return text
-  }
 }

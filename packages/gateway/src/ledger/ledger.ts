@@ -1,6 +1,7 @@
 /** The ledger of one process: rows in memory, and in the store what this process has counted in each. */
 import type { Store, Tally } from 'oncekey/store'
-import { type AskedFor, type Book, RequestAccount } from './account.ts'
+import { type Book, RequestAccount } from './account.ts'
+import type { AskedFor } from './asked.ts'
 import type { Prices } from './price.ts'
 import { add, type Counts, keyOf, nameOf, type RowKey, type Spared } from './row.ts'
 

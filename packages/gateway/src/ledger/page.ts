@@ -58,10 +58,10 @@ function notes(total: Counts): string[] {
   const note = (counted: number | undefined, sentence: string): void => {
     if (counted !== undefined && counted > 0) said.push(`${number(counted)} ${sentence}`)
   }
-  note(total.unmetered, 'executions told no usage, or gave no whole answer: what they cost is not known.')
-  note(total.unpriced, 'executions have no price: give the model one under `prices` in the configuration file.')
-  note(total.lost, 'executions died with their process before they ended: they may have been paid.')
-  note(unpriced, 'requests were saved of which no price is known.')
+  note(total.unmetered, 'of the executions told no usage, or gave no whole answer: what they cost is not known.')
+  note(total.unpriced, 'of them have no price: give the model one under `prices` in the configuration file.')
+  note(total.lost, 'more died with their process before they ended: they may have been paid.')
+  note(unpriced, 'of what was saved has none: no price is known.')
   return said
 }
 

@@ -22,6 +22,8 @@ export interface SandboxCall {
   readonly costUsd: number
   /** Of the answer's body. */
   readonly bytesSent: number
+  /** The answer said what it used, and went out whole. */
+  readonly toldUsage: boolean
 }
 
 /** A call while it runs. */
@@ -57,8 +59,8 @@ export class Ledger {
     return this.#calls
   }
 
-  open(call: Omit<OpenCall, 'n' | 'aborted' | 'bytesSent'>): OpenCall {
-    const opened = { ...call, n: this.#calls.length + 1, aborted: false, bytesSent: 0 }
+  open(call: Omit<OpenCall, 'n' | 'aborted' | 'bytesSent' | 'toldUsage'>): OpenCall {
+    const opened = { ...call, n: this.#calls.length + 1, aborted: false, bytesSent: 0, toldUsage: false }
     this.#calls.push(opened)
     return opened
   }

@@ -160,7 +160,13 @@ export class Gateway {
   ): Promise<void> {
     const { name, upstream, target, place, route } = routed
     const method = request.method ?? ''
-    const account = this.#parts.ledger.account({ upstream: name, method, path: routed.path, body })
+    const account = this.#parts.ledger.account({
+      upstream: name,
+      method,
+      path: routed.path,
+      headers: request.rawHeaders,
+      body,
+    })
     asked.account = account
     const done = await this.#parts.exchange.handle({
       plan,
