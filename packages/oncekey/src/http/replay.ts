@@ -3,15 +3,16 @@ import type { Engine } from '../core/engine.ts'
 import { IdempotencyError } from '../core/errors.ts'
 import { Follower } from '../core/follow.ts'
 import type { RecordId } from '../core/key.ts'
-import { decodeHead } from '../core/outcome.ts'
+import { decodeHead, type OutcomeHead } from '../core/outcome.ts'
 import type { StreamReader } from '../core/reader.ts'
 import type { IdempotencyRecord } from '../core/record.ts'
 import type { Recording } from '../core/stream.ts'
 import { offsetAfterEvent, streamScanner } from '../providers/index.ts'
 import type { HttpCaller, HttpRequest, WholeAnswer } from './caller.ts'
 import type { DecodeBody } from './fingerprint.ts'
-import { fieldValue, type RawHeaders } from './headers.ts'
+import { fieldValue } from './headers.ts'
 import { type Pumped, pump, type StreamDecoder } from './pump.ts'
+import { withRecord } from './refuse.ts'
 import { type AnswerStatus, codingToUndo, type Echo, ownFields, sendWhole, withoutCoding } from './respond.ts'
 import { skipTo } from './resume.ts'
 
@@ -39,8 +40,7 @@ export async function replay(
   record: IdempotencyRecord,
   body: Uint8Array | undefined,
 ): Promise<Pumped> {
-  const head = decodeHead(record.head)
-  if (head.kind !== 'response') throw notHttp()
+  const head = responseHead(parts, record.head)
   const own = ownFields(parts.status, parts.echo, record)
   if (body === undefined) {
     return flow(parts, follow(parts, record), head, own, { there: record.bodyLength, whole: true })
@@ -57,16 +57,14 @@ export async function replay(
 
 /** A stream that runs in another process: its bytes through the store. */
 export function join(parts: ReplayParts, record: IdempotencyRecord): Promise<Pumped> {
-  const head = decodeHead(record.head)
-  if (head.kind !== 'response') throw notHttp()
+  const head = responseHead(parts, record.head)
   const own = ownFields(parts.status, parts.echo)
   return flow(parts, follow(parts, record), head, own, { there: record.bodyLength, whole: false })
 }
 
 /** A stream that runs in this process. */
 export function joinHere(parts: ReplayParts, recording: Recording): Promise<Pumped> {
-  const head = decodeHead(recording.head)
-  if (head.kind !== 'response') throw notHttp()
+  const head = responseHead(parts, recording.head)
   const own = ownFields(parts.status, parts.echo)
   return flow(parts, recording.reader(0), head, own, { there: recording.visible, whole: false })
 }
@@ -86,6 +84,8 @@ function follow(parts: ReplayParts, record: IdempotencyRecord): StreamReader {
   return new Follower({ calls: engine.calls, clock: engine.clock, recordId, record, skewMs })
 }
 
+type ResponseHead = Extract<OutcomeHead, { kind: 'response' }>
+
 interface FlowOptions {
   /** Bytes of the body that are there already. */
   readonly there: number
@@ -96,7 +96,7 @@ interface FlowOptions {
 async function flow(
   parts: ReplayParts,
   source: StreamReader,
-  head: { readonly status: number; readonly headers: RawHeaders; readonly stream: boolean },
+  head: ResponseHead,
   own: readonly string[],
   options: FlowOptions,
 ): Promise<Pumped> {
@@ -110,7 +110,7 @@ async function flow(
   const length = known ? ['Content-Length', String(options.there)] : []
   const commentable = head.stream && fieldValue(head.headers, 'content-encoding') === undefined
   const scanner = commentable ? streamScanner({ path: request.path }, { contentType: 'text/event-stream' }) : undefined
-  return pump(reader, caller, {
+  const pumped = await pump(reader, caller, {
     clock: engine.clock,
     start: () => caller.start(head.status, [...headers, ...length, ...own]),
     eager: false,
@@ -122,11 +122,19 @@ async function flow(
           mayComment: () => scanner.atEventEnd && scanner.terminatorAt === undefined,
         }),
   })
+  // Beginning anew would find the same.
+  if (pumped === 'unstarted' && source.refusal !== undefined) throw withRecord(source.refusal, parts.recordId)
+  return pumped
 }
 
-function notHttp(): IdempotencyError {
-  return new IdempotencyError(
-    'outcome_not_replayable',
-    'This key holds a value of the library, not an HTTP response. Use another key.',
-  )
+/** The head of a response. Throws `outcome_not_replayable`, naming the record, for what is none or cannot be decrypted. */
+function responseHead({ recordId }: ReplayParts, bytes: Uint8Array | undefined): ResponseHead {
+  try {
+    const head = decodeHead(bytes)
+    if (head.kind === 'response') return head
+  } catch (error) {
+    throw error instanceof IdempotencyError ? withRecord(error, recordId) : error
+  }
+  const sentence = 'This key holds a value of the library, not an HTTP response. Use another key.'
+  throw new IdempotencyError('outcome_not_replayable', sentence, { recordId })
 }
