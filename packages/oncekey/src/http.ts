@@ -1,7 +1,7 @@
 /** `oncekey/http`: what the gateway and the authors of adapters build on. */
 
 export type { Encryption, EncryptionKey } from './core/encryption.ts'
-export { keyIdOf } from './core/encryption.ts'
+export { isEncrypted, keyIdOf } from './core/encryption.ts'
 export type { EngineParts } from './core/engine.ts'
 export { Engine } from './core/engine.ts'
 export type { ErrorCode } from './core/errors.ts'

@@ -72,6 +72,7 @@ async function openEngine(
     digest: nodeDigest,
     observer: (event) => logEvent(log, event),
     ...(config.pepper === undefined ? {} : { pepper: config.pepper }),
+    ...(config.encryption === undefined ? {} : { encryption: config.encryption }),
   })
   await engine.ready()
   return { engine, close }

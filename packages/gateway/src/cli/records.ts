@@ -60,7 +60,7 @@ function listRecords(flags: Flags): Promise<number> {
   const all = flags.on('all')
   const limit = all ? pageRecords : integer(flags.text('limit') ?? '50', '--limit', 1, 1_000)
   const asJson = flags.on('json')
-  return withStore(flags, async (store) => {
+  return withEngine(flags, async ({ calls: { store } }) => {
     let cursor = flags.text('cursor')
     if (!asJson) print(listHeading)
     do {

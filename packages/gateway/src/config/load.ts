@@ -1,8 +1,9 @@
 /** Flag before variable before file before default: the gateway's configuration from all of them. */
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { ignoredPaths, type Policy, policyOf, type RouteOptions, routeDefaults } from 'oncekey/http'
+import { type Encryption, ignoredPaths, type Policy, policyOf, type RouteOptions, routeDefaults } from 'oncekey/http'
 import type { RouteRule } from '../server/index.ts'
+import { readEncryption } from './encryption.ts'
 import { type ConfigFile, readConfigFile } from './file.ts'
 import { fileKey, gatewayOptions, type OptionSpec, variable } from './options.ts'
 import { namedUpstreams } from './upstreams.ts'
@@ -20,6 +21,7 @@ export interface GatewayConfig {
   readonly migrate: boolean
   readonly workers: number
   readonly pepper: Uint8Array | undefined
+  readonly encryption: Encryption | undefined
   readonly upstreamTimeoutMs: number
   readonly stopGraceMs: number
   readonly route: RouteOptions
@@ -124,6 +126,7 @@ function build(settings: Settings, file: ConfigFile | undefined): GatewayConfig 
     migrate: !get<boolean>('no-migrate'),
     workers,
     pepper: readPepper(get<string | undefined>('pepper-file'), settings['pepper-file']?.origin ?? ''),
+    encryption: readEncryption(get('encryption-key-file'), settings['encryption-key-file']?.origin ?? ''),
     upstreamTimeoutMs: get('upstream-timeout'),
     stopGraceMs: get('stop-grace'),
     route,

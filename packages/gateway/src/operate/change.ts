@@ -1,6 +1,6 @@
 /** What an operator changes: a question first, the store's own guard, and a line for the audit. */
 import { userInfo } from 'node:os'
-import type { Engine } from 'oncekey/http'
+import { type Engine, keyIdOf } from 'oncekey/http'
 import type { AttemptId, IdempotencyRecord, RecordId, ResolveRequest } from 'oncekey/store'
 import type { GivenOutcome } from './outcome.ts'
 
@@ -30,6 +30,11 @@ export type Changed =
 export async function change(engine: Engine, found: Found, to: Change, operator: Operator): Promise<Changed> {
   const { recordId, record } = found
   if (record.state !== 'running' && record.state !== 'unknown') return { kind: 'moved', record }
+  const missing = record.head === undefined ? undefined : keyIdOf(record.head)
+  if (to.to === 'completed' && missing !== undefined)
+    throw new Error(
+      `Nothing was changed: record ${recordId} is encrypted with the key "${missing}", and its outcome would be in clear. Repeat it with --encryption-key-file.`,
+    )
   if (!(await operator.agrees(question(found, to)))) return { kind: 'declined' }
   const { calls, random } = engine
   const fresh = Buffer.from(random.bytes(16)).toString('base64url') as AttemptId

@@ -1,7 +1,7 @@
 /** A store whose outcomes are encrypted: what goes in becomes blobs, what comes out is plain again. */
 import type { Digest } from './digest.ts'
-import { EncryptedBodies } from './encrypted-bodies.ts'
-import { type Encryption, isBlob, isUndecipherable, Keyring, refusedHead } from './encryption.ts'
+import { type BodyIds, EncryptedBodies } from './encrypted-bodies.ts'
+import { type Encryption, isBlob, isEncrypted, isUndecipherable, Keyring, refusedHead } from './encryption.ts'
 import type { Observer } from './events.ts'
 import type { RecordId } from './key.ts'
 import type { KeylessAnswer } from './keyless.ts'
@@ -103,8 +103,9 @@ class EncryptedStore implements Store {
     const ids = { recordId, attemptId }
     // Whether a body is encrypted, and how long it must be, is in its record's head.
     if (!this.#bodies.knows(ids)) {
-      const [answer] = await this.read([recordId])
+      const [answer] = await this.#store.read([recordId])
       if (answer?.record?.attemptId !== attemptId) return []
+      this.#know(ids, answer.record, this.#plain(recordId, answer.record).bodyLength)
     }
     try {
       return await this.#bodies.read(ids, offset)
@@ -159,7 +160,7 @@ class EncryptedStore implements Store {
     if (answer.kind === 'granted') return answer
     const record = this.#plain(recordId, answer.record)
     const { head } = answer.record
-    if (answer.kind !== 'held' || record.state !== 'completed' || head === undefined || !isBlob(head))
+    if (answer.kind !== 'held' || record.state !== 'completed' || head === undefined || !isEncrypted(head))
       return { ...answer, record }
     const { body: stored, ...rest } = answer
     const length = record.bodyLength
@@ -169,14 +170,14 @@ class EncryptedStore implements Store {
       // A small body whose blobs are too long for the store's own answer is fetched, so that the answer is whole (S5).
       const blobs = stored ?? (await this.#storedBody(ids))
       // A record that has gone on meanwhile has no body of this attempt: whoever needs it reads it, and begins anew.
-      if (blobs.length === 0 && length > 0) return { ...rest, record }
+      if (stored === undefined && blobs.length === 0 && length > 0) return { ...rest, record }
       return { ...rest, record, body: this.#bodies.decrypt(ids, blobs, length) }
     } catch (error) {
       return { ...rest, record: { ...record, head: this.#refused(recordId, error) } }
     }
   }
 
-  async #storedBody({ recordId, attemptId }: { recordId: RecordId; attemptId: AttemptId }): Promise<Uint8Array> {
+  async #storedBody({ recordId, attemptId }: BodyIds): Promise<Uint8Array> {
     const pieces: Uint8Array[] = []
     for (let length = 0; ; ) {
       const more = await this.#store.readBody(recordId, attemptId, length)
@@ -219,7 +220,7 @@ class EncryptedStore implements Store {
 
   /** A head's plain bytes begin with the length of the whole body, so that one that was cut is noticed. */
   #head(
-    { recordId, attemptId }: { recordId: RecordId; attemptId: AttemptId },
+    { recordId, attemptId }: BodyIds,
     outcome: OutcomeKind | undefined,
     head: Uint8Array,
     length: number,
@@ -234,26 +235,33 @@ class EncryptedStore implements Store {
   #plain(recordId: RecordId, record: IdempotencyRecord): IdempotencyRecord {
     const { attemptId, head, outcome } = record
     const ids = { recordId, attemptId }
-    const follows = record.state === 'running' || record.state === 'unknown'
-    if (head === undefined || !isBlob(head)) {
-      if (head !== undefined && record.bodyLength > 0 && (follows || record.bodyLength > inlineBodyBytes))
-        this.#bodies.of(ids).encrypted = false
-      if (head !== undefined || record.bodyLength === 0) return record
+    // A small body of a completed record comes with the claim; all others are read piece by piece.
+    const settled = record.state === 'completed'
+    const large = !settled || record.bodyLength > inlineBodyBytes
+    if (head === undefined) {
+      if (record.bodyLength === 0) return record
       return { ...record, bodyLength: this.#bodies.of(ids).plainLength(record.bodyLength) }
+    }
+    if (!isEncrypted(head)) {
+      if (large) this.#know(ids, record, record.bodyLength)
+      return record
     }
     try {
       const plain = this.#keyring.decrypt({ ...ids, part: headPart(outcome), offset: 0 }, head)
       const total = new DataView(plain.buffer, plain.byteOffset).getFloat64(0)
-      if (follows || total > inlineBodyBytes) {
-        const body = this.#bodies.of(ids)
-        body.encrypted = true
-        if (!follows) body.total = total
-      }
-      const bodyLength = follows ? this.#bodies.of(ids).plainLength(record.bodyLength) : total
+      if (large) this.#know(ids, record, total)
+      const bodyLength = settled ? total : this.#bodies.of(ids).plainLength(record.bodyLength)
       return { ...record, head: plain.subarray(lengthBytes), bodyLength }
     } catch (error) {
       return { ...record, head: this.#refused(recordId, error) }
     }
+  }
+
+  /** What a record, as the store has it, says of its body; `total` is that of a completed one. */
+  #know(ids: BodyIds, { state, head }: IdempotencyRecord, total: number): void {
+    const body = this.#bodies.of(ids)
+    if (head !== undefined) body.encrypted = isEncrypted(head)
+    if (state === 'completed') body.total = total
   }
 
   /** The head of an outcome that cannot be decrypted; any other error goes on. */

@@ -46,7 +46,12 @@ export function refusedHead(missing = ''): Uint8Array {
   return new Uint8Array([blobFormat, missing.length, ...utf8.encode(missing)])
 }
 
-/** Are these bytes encrypted? Only for heads and for bodies of which that is known: a plain body may begin with any byte. */
+/** Is this head not a plain one, which begins with the digit of its format? Then it has to be decrypted. */
+export function isEncrypted([first = 0]: Uint8Array): boolean {
+  return first < 0x30 || first > 0x39
+}
+
+/** Do these bytes begin as a blob does? A plain body may, too. */
 export function isBlob(bytes: Uint8Array): boolean {
   return bytes[0] === blobFormat
 }

@@ -1,5 +1,5 @@
 /** What an execution ended with, how that is classed, and how the head of an outcome becomes bytes. */
-import { isBlob, keyIdOf, undecipherable } from './encryption.ts'
+import { isEncrypted, keyIdOf, undecipherable } from './encryption.ts'
 import { unreadable } from './errors.ts'
 import type { OnAbandoned } from './record.ts'
 
@@ -105,7 +105,7 @@ export function valueHead(codec: string): Uint8Array {
  * `store_unavailable`, never absent.
  */
 export function decodeHead(bytes: Uint8Array | undefined): OutcomeHead {
-  if (bytes !== undefined && isBlob(bytes)) throw undecipherable(keyIdOf(bytes))
+  if (bytes !== undefined && isEncrypted(bytes)) throw undecipherable(keyIdOf(bytes))
   const text = fromUtf8.decode(bytes)
   if (!text.startsWith(`${headFormat}{`)) throw unreadable()
   return JSON.parse(text.slice(1)) as OutcomeHead
