@@ -30,11 +30,6 @@ export type Changed =
 export async function change(engine: Engine, found: Found, to: Change, operator: Operator): Promise<Changed> {
   const { recordId, record } = found
   if (record.state !== 'running' && record.state !== 'unknown') return { kind: 'moved', record }
-  const missing = record.head === undefined ? undefined : keyIdOf(record.head)
-  if (to.to === 'completed' && missing !== undefined)
-    throw new Error(
-      `Nothing was changed: record ${recordId} is encrypted with the key "${missing}", and its outcome would be in clear. Repeat it with --encryption-key-file.`,
-    )
   if (!(await operator.agrees(question(found, to)))) return { kind: 'declined' }
   const { calls, random } = engine
   const fresh = Buffer.from(random.bytes(16)).toString('base64url') as AttemptId
@@ -51,6 +46,19 @@ export async function change(engine: Engine, found: Found, to: Change, operator:
     }),
   )
   return { kind: 'changed', record: answer.record }
+}
+
+/**
+ * The id of a key that the store's outcomes are encrypted with, by this record or a page of others; undefined where they
+ * are in clear. For somebody without the keys, who would otherwise write among them what anybody can read.
+ */
+export async function keyInUse({ calls }: Engine, record: IdempotencyRecord): Promise<string | undefined> {
+  const { entries } = await calls.within('scan', calls.store.scan(undefined, { limit: 500 }))
+  for (const { head } of [record, ...entries.map((entry) => entry.record)]) {
+    const id = head === undefined ? undefined : keyIdOf(head)
+    if (id !== undefined) return id
+  }
+  return undefined
 }
 
 /** Removes a record that has ended, and its outcome, once the operator has agreed. */
