@@ -298,6 +298,26 @@ describe('an altered store', () => {
   })
 })
 
+test('what a store may have or not is passed through where it has it', async () => {
+  const memory = memoryStore()
+  expect(['watch', 'settleIn'].map((call) => encrypted(memory)[call as 'watch'])).toEqual([undefined, undefined])
+  const watched: string[] = []
+  const hinting: Store = {
+    ...altered(memory, {}),
+    watch: (recordId, onHint) => {
+      watched.push(recordId)
+      onHint()
+      return () => watched.pop()
+    },
+  }
+  let hints = 0
+  const stop = encrypted(hinting).watch?.('r' as RecordId, () => hints++)
+  expect([watched, hints]).toEqual([['r'], 1])
+  stop?.()
+  expect(watched).toEqual([])
+  expect(encrypted(memory).capabilities).toBe(memory.capabilities)
+})
+
 describe('a body in pieces', () => {
   const id = 'r'.repeat(43) as RecordId
   const claimed = async (store: Store, attemptId: AttemptId): Promise<void> => {
