@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { open as openLmdb } from 'lmdb'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { openai, wholeOf } from './events.ts'
 import {
@@ -208,6 +209,51 @@ describe.each(Object.entries(kinds))('encrypted in %s', (_, start) => {
     expect((await send(await gateway(['k2']), ask)).json['code']).toBe('outcome_not_replayable')
     expect(upstream.calls).toHaveLength(1)
   })
+})
+
+test('a long answer that was altered in the store is refused where it begins, and cut where it goes on', async () => {
+  const long = Buffer.alloc(1_500_000, 'a long answer ')
+  const upstream = await startUpstream(({ response }) => response.end(long))
+  const place = mkdtempSync(join(folder, 'store-'))
+  const flags = ['--store', `lmdb:${place}`, ...keyFile('k1')]
+  const key = freshKey()
+  const ask = async () => {
+    const gateway = await startGateway(upstream, flags)
+    const answer = await send(gateway, { key })
+    await gateway.kill()
+    return { answer, log: gateway.stderr }
+  }
+  expect((await ask()).answer.how).toBe('executed')
+  for (const which of [-1, 0]) {
+    const turn = async (): Promise<void> => {
+      const raw = openLmdb<Buffer, (string | number)[]>({
+        path: place,
+        encoding: 'binary',
+        useVersions: true,
+        noSubdir: false,
+      })
+      const chunks = [...raw.getRange()].filter(({ value, key }) => key[0] === 'c' && value.length > 1_000)
+      const { key: at, value, version } = chunks.at(which) as (typeof chunks)[number]
+      const turned = Buffer.from(value)
+      turned[500] = (turned[500] as number) ^ 1
+      await raw.put(at, turned, version ?? 1)
+      await raw.close()
+    }
+    await turn()
+    const { answer, log } = await ask()
+    expect(log).toMatch(/fails its authentication/)
+    if (which === 0) expect([answer.status, answer.json['code']]).toEqual([409, 'outcome_not_replayable'])
+    else {
+      expect([answer.status, answer.complete]).toEqual([200, false])
+      expect(answer.body.length).toBeLessThan(long.length)
+      expect(answer.body.equals(long.subarray(0, answer.body.length))).toBe(true)
+    }
+    await turn()
+    const { answer: whole } = await ask()
+    expect([whole.how, whole.body.equals(long)]).toEqual(['replayed', true])
+  }
+  expect(upstream.calls).toHaveLength(1)
+  upstream.close()
 })
 
 test('a key of the same name and other bytes opens nothing: 409, logged as altered, and not executed', async () => {

@@ -2,6 +2,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { base64url, fromBase64url } from '../../src/core/base64url.ts'
+import type { Binding, Digest } from '../../src/core/digest.ts'
 import { type BlobPlace, type EncryptionKey, Keyring, keyIdOf } from '../../src/core/encryption.ts'
 import type { IdempotencyError } from '../../src/core/errors.ts'
 import type { RecordId } from '../../src/core/key.ts'
@@ -63,6 +64,28 @@ describe('a blob', () => {
     ]
     for (const other of elsewhere)
       expect(refusal(() => ring('k1').decrypt({ ...place, ...other }, blob)).details.missingKey).toBeUndefined()
+  })
+
+  test('is bound twice: each attempt has a key of its own, and what is authenticated names the place', () => {
+    const bindings: Binding[] = []
+    const spying: Digest = {
+      ...nodeDigest,
+      encrypt: (binding, plain) => {
+        bindings.push(binding)
+        return nodeDigest.encrypt(binding, plain)
+      },
+    }
+    const keyring = new Keyring({ keys: [keyNamed('k1')] }, spying, systemRandom)
+    const places = [place, { ...place, recordId: 's' as RecordId }, { ...place, attemptId: 'b' as AttemptId }]
+    for (const one of places) keyring.encrypt(one, new Uint8Array(3))
+    expect(new Set(bindings.map(({ key }) => Buffer.from(key).toString('hex'))).size).toBe(3)
+    for (const [at, { recordId, attemptId, part, offset }] of places.entries())
+      expect(Buffer.from(bindings[at]?.associated ?? []).toString('latin1')).toContain(
+        JSON.stringify([recordId, attemptId, part, offset]),
+      )
+    keyring.encrypt({ ...place, offset: 9 }, new Uint8Array(3))
+    expect(bindings[3]?.key).toEqual(bindings[0]?.key)
+    expect(bindings[3]?.nonce).not.toEqual(bindings[0]?.nonce)
   })
 
   test('names the key that is missing, and another key of the same name does not open it', () => {
