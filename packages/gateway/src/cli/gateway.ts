@@ -81,6 +81,7 @@ async function openEngine(
       if (event.kind === 'swept') ledger.abandoned(event.abandoned)
     },
     ...(config.pepper === undefined ? {} : { pepper: config.pepper }),
+    ...(config.encryption === undefined ? {} : { encryption: config.encryption }),
   })
   await engine.ready()
   return { engine, ledger, close }
