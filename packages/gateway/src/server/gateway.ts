@@ -1,29 +1,22 @@
 /** The proxy: takes requests from node:http, brings covered ones to the exchange and passes the others through. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
-import {
-  type Exchange,
-  IdempotencyError,
-  type Plan,
-  planOf,
-  type RouteOptions,
-  refuse,
-  systemClock,
-} from 'oncekey/http'
+import { type Exchange, IdempotencyError, type Plan, planOf, refuse, systemClock } from 'oncekey/http'
 import { passThrough, type Upstream, upgrade, upstreamHeaders } from '../forward/index.ts'
 import { BodyBudget } from './body.ts'
 import { NodeCaller } from './caller.ts'
 import { Connections } from './connections.ts'
 import { declineUpgrade, isWebSocket } from './decline.ts'
 import { answerMalformed, isPlain, notPlain } from './malformed.ts'
-import { firstSegment, type Routes, type Target, targetOf } from './routing.ts'
+import { firstSegment, type GatewayRoute, type Routes, type Target, targetOf } from './routing.ts'
 
 /** What a gateway is made of. */
 export interface GatewayParts {
   readonly exchange: Exchange
   /** By name; the unnamed one has the name ''. */
   readonly upstreams: ReadonlyMap<string, Upstream>
-  readonly routes: Routes
+  /** By the name of the upstream. */
+  readonly routes: ReadonlyMap<string, Routes>
   readonly log: RequestLog
 }
 
@@ -41,7 +34,7 @@ interface Routed {
   /** What the upstream is asked for: path and query, without its name in front. */
   readonly target: string
   readonly place: Target
-  readonly route: RouteOptions
+  readonly route: GatewayRoute
 }
 
 /** Passed bodies up to this are read before they go on. */
@@ -165,7 +158,10 @@ export class Gateway {
       route,
       request: { method, path: place.path, query: place.query, headers: request.rawHeaders, body },
       caller,
-      dispatch: (events) => upstream.call({ method, target, headers: headersFor(request, route, false), body }, events),
+      dispatch: (events) => {
+        const headers = headersFor(request, route, false)
+        return upstream.call({ method, target, headers, body, timeoutMs: route.upstreamTimeoutMs }, events)
+      },
     })
     if (done === 'bypass') await this.#pass(routed, request, response, body, 'bypassed')
   }
@@ -185,7 +181,8 @@ export class Gateway {
     if (small && read === undefined) return
     const whole = read?.body ?? body
     const headers = headersFor(request, route, whole === null)
-    const passed = passThrough({ upstream, target, headers, request, response, body: whole, status })
+    const timeoutMs = route.upstreamTimeoutMs
+    const passed = passThrough({ upstream, target, headers, request, response, body: whole, status, timeoutMs })
     return read === undefined ? passed : passed.finally(read.release)
   }
 
@@ -209,12 +206,14 @@ export class Gateway {
       )
     }
     const path = named === undefined ? place.path : segment.rest
-    const route = routes.find(named === undefined ? '' : segment.name, request.method ?? '', path)
+    const asked = { method: request.method ?? '', path, sentPath: upstream.path(path) }
+    const match = routes.get(named === undefined ? '' : segment.name)?.match(asked)
+    if (match === undefined) throw new Error('this upstream has no routes')
     return {
       upstream,
       target: place.query === '' && !request.url?.endsWith('?') ? path : `${path}?${place.query}`,
       place,
-      route,
+      route: match.options,
     }
   }
 
@@ -240,7 +239,7 @@ function shuttingDown(): IdempotencyError {
   return new IdempotencyError('shutting_down', sentence, { retryAfterMs: 1000 })
 }
 
-function headersFor(request: IncomingMessage, route: RouteOptions, keepLength: boolean): string[] {
+function headersFor(request: IncomingMessage, route: GatewayRoute, keepLength: boolean): string[] {
   const { tenantHeader, keyAliases } = route
   return upstreamHeaders(request.rawHeaders, { keepKey: false, tenantHeader, keyAliases, keepLength })
 }
