@@ -5,10 +5,13 @@ import { checked, placeIn } from './mistakes.ts'
 import { fileSchema, type WrittenFile } from './schema.ts'
 import { UsageError } from './usage.ts'
 
-/** A file, parsed; and where it is. */
+/** A configuration file. */
 export interface ConfigFile {
   readonly path: string
+  /** As the options want it: durations in ms, sizes in bytes. */
   readonly written: WrittenFile
+  /** The routes as they stand there, for people. */
+  readonly routesAsWritten: readonly Readonly<Record<string, unknown>>[]
 }
 
 /** Throws UsageError for a file that cannot be read, and for whatever its schema refuses. */
@@ -26,5 +29,7 @@ export function readConfigFile(path: string): ConfigFile {
         : `The configuration file ${path} is neither YAML nor JSON: ${reason}`,
     )
   }
-  return { path, written: checked(fileSchema, text ?? {}, placeIn(path)) }
+  const written = checked(fileSchema, text ?? {}, placeIn(path))
+  const { routes = [] } = Object(text ?? {}) as { readonly routes?: ConfigFile['routesAsWritten'] }
+  return { path, written, routesAsWritten: routes }
 }

@@ -1,11 +1,12 @@
 /** The gateway's configuration, built from its settings. */
 import type { GatewayRoute, RouteRule, UpstreamRoutes } from '../server/index.ts'
+import { type ConfigFile, readConfigFile } from './file.ts'
 import { placeIn } from './mistakes.ts'
 import { readPepper } from './pepper.ts'
 import { routeOf } from './precedence.ts'
 import { type PresetRule, presetsFor } from './presets/index.ts'
 import type { WrittenRoute } from './schema.ts'
-import { readSettings, type Settings, settingsOfFile } from './settings.ts'
+import { readSettings, type Settings, settingsOf } from './settings.ts'
 import type { NamedUpstream } from './upstreams.ts'
 import { UsageError } from './usage.ts'
 
@@ -34,31 +35,33 @@ export interface GatewayConfig {
 /** The configuration, or undefined when help was asked for. Throws UsageError. */
 export function loadGatewayConfig(args: readonly string[], env: NodeJS.ProcessEnv): GatewayConfig | undefined {
   const settings = readSettings(args, env)
-  return settings === undefined ? undefined : build(settings)
-}
-
-/** What a file alone amounts to. Throws UsageError, also where a flag would have to say what the file does not. */
-export function loadConfigFile(path: string): GatewayConfig {
-  return build(settingsOfFile(path))
-}
-
-function build(settings: Settings): GatewayConfig {
-  const upstreams = settings.get('upstream')
-  if (upstreams === undefined || upstreams.length === 0) {
+  if (settings === undefined) return undefined
+  const upstreams = settings.get('upstream') ?? []
+  if (upstreams.length === 0) {
     throw new UsageError(
       'No upstream is given. Say which API is behind the gateway: oncekey gateway --upstream https://api.openai.com',
     )
   }
+  return build(settings, upstreams)
+}
+
+/** What a file alone amounts to, with the defaults; it may leave the upstreams to a flag. Throws UsageError. */
+export function loadConfigFile(path: string): GatewayConfig & { readonly file: ConfigFile } {
+  const file = readConfigFile(path)
+  const settings = settingsOf(file)
+  return { ...build(settings, settings.get('upstream') ?? []), file }
+}
+
+function build(settings: Settings, upstreams: readonly NamedUpstream[]): GatewayConfig {
   const workers = settings.get('workers')
   const store = settings.get('store')
   if (workers > 1 && store.startsWith('memory:')) {
     throw new UsageError('--workers needs a store that processes can share, and memory: is not one. Use lmdb:PATH.')
   }
-  const presets = new Map(upstreams.map((upstream) => [upstream.name, presetsFor(upstream)]))
   const rules = rulesOf(settings, upstreams)
   return {
     upstreams: new Map(upstreams.map(({ name, url }) => [name, url])),
-    presets: new Map([...presets].map(([name, { names }]) => [name, names])),
+    presets: new Map(upstreams.map((upstream) => [upstream.name, presetsFor(upstream).names])),
     host: settings.get('host'),
     port: settings.get('port'),
     store,
@@ -68,7 +71,7 @@ function build(settings: Settings): GatewayConfig {
     stopGraceMs: settings.get('stop-grace'),
     route: routeOf(settings),
     rules,
-    routes: new Map([...presets].map(([name, preset]) => [name, routesOf(settings, name, rules, preset.rules)])),
+    routes: new Map(upstreams.map((upstream) => [upstream.name, routesOf(settings, upstream, rules)])),
   }
 }
 
@@ -81,7 +84,8 @@ function rulesOf({ file }: Settings, upstreams: readonly NamedUpstream[]): reado
   const names = upstreams.map(({ name }) => name)
   return (file?.written.routes ?? []).map((said, index) => {
     const { path, methods, upstream } = said
-    if (upstream !== undefined && !names.includes(upstream)) {
+    // A file without upstreams leaves them to a flag, and it cannot be told yet which there will be.
+    if (upstream !== undefined && names.length > 0 && !names.includes(upstream)) {
       const place = placeIn(file?.path ?? '')(['routes', index, 'upstream'])
       const known = names.filter((name) => name !== '').join(', ') || 'none'
       throw new UsageError(`${place} is "${upstream}", which no upstream is named. Known: ${known}.`)
@@ -90,16 +94,12 @@ function rulesOf({ file }: Settings, upstreams: readonly NamedUpstream[]): reado
   })
 }
 
-function routesOf(
-  settings: Settings,
-  name: string,
-  rules: readonly Rule[],
-  preset: readonly PresetRule[],
-): UpstreamRoutes {
+function routesOf(settings: Settings, upstream: NamedUpstream, rules: readonly Rule[]): UpstreamRoutes {
   return {
-    own: rules.filter(({ upstream }) => upstream === undefined || upstream === name),
+    prefix: upstream.url.pathname.replace(/\/+$/, ''),
+    own: rules.filter((rule) => rule.upstream === undefined || rule.upstream === upstream.name),
     // What a preset knows of its API is about these; PUT and DELETE are idempotent by their definition.
-    preset: preset.map((rule) => ({ ...rule, methods: ['POST', 'PATCH'] })),
+    preset: presetsFor(upstream).rules.map((rule) => ({ ...rule, methods: ['POST', 'PATCH'] })),
     optionsOf: (own, rule) => routeOf(settings, (own as Rule | undefined)?.said, rule as PresetRule | undefined),
   }
 }

@@ -31,9 +31,9 @@ export function readSettings(args: readonly string[], env: NodeJS.ProcessEnv): S
   return settingsFrom((spec) => written(spec, flags, env), file)
 }
 
-/** The settings of a file alone, as if nothing else had been said. Throws UsageError. */
-export function settingsOfFile(path: string): Settings {
-  return settingsFrom(() => undefined, readConfigFile(path))
+/** The settings of a file alone, as if nothing else had been said. */
+export function settingsOf(file: ConfigFile): Settings {
+  return settingsFrom(() => undefined, file)
 }
 
 function settingsFrom(given: (spec: OptionSpec) => Setting | undefined, file: ConfigFile | undefined): Settings {

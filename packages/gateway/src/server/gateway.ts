@@ -8,7 +8,16 @@ import { NodeCaller } from './caller.ts'
 import { Connections } from './connections.ts'
 import { declineUpgrade, isWebSocket } from './decline.ts'
 import { answerMalformed, isPlain, notPlain } from './malformed.ts'
-import { firstSegment, type GatewayRoute, type Routes, type Target, targetOf } from './routing.ts'
+import {
+  firstSegment,
+  type GatewayRoute,
+  type Match,
+  optionsFor,
+  type Routes,
+  type Target,
+  targetOf,
+  upstreamOf,
+} from './routing.ts'
 
 /** What a gateway is made of. */
 export interface GatewayParts {
@@ -34,6 +43,8 @@ interface Routed {
   /** What the upstream is asked for: path and query, without its name in front. */
   readonly target: string
   readonly place: Target
+  readonly match: Match
+  /** As far as the head of the request tells. */
   readonly route: GatewayRoute
 }
 
@@ -151,7 +162,8 @@ export class Gateway {
     caller: NodeCaller,
     body: Buffer,
   ): Promise<void> {
-    const { upstream, target, place, route } = routed
+    const { upstream, target, place } = routed
+    const route = optionsFor(routed.match, body)
     const method = request.method ?? ''
     const done = await this.#parts.exchange.handle({
       plan,
@@ -195,24 +207,23 @@ export class Gateway {
       )
     }
     const { upstreams, routes } = this.#parts
-    const segment = firstSegment(place.path)
-    const named = segment.name === '' ? undefined : upstreams.get(segment.name)
-    const upstream = named ?? upstreams.get('')
-    if (upstream === undefined) {
+    const picked = upstreamOf(upstreams, place.path)
+    const upstream = picked && upstreams.get(picked.name)
+    const rules = picked && routes.get(picked.name)
+    if (picked === undefined || upstream === undefined || rules === undefined) {
       const known = [...upstreams.keys()].map((name) => `/${name}/`).join(', ')
       throw new IdempotencyError(
         'unknown_upstream',
-        `No upstream has the name "${segment.name}". Paths begin with one of: ${known}.`,
+        `No upstream has the name "${firstSegment(place.path).name}". Paths begin with one of: ${known}.`,
       )
     }
-    const path = named === undefined ? place.path : segment.rest
-    const asked = { method: request.method ?? '', path, sentPath: upstream.path(path) }
-    const match = routes.get(named === undefined ? '' : segment.name)?.match(asked)
-    if (match === undefined) throw new Error('this upstream has no routes')
+    const { path } = picked
+    const match = rules.match(request.method ?? '', path)
     return {
       upstream,
       target: place.query === '' && !request.url?.endsWith('?') ? path : `${path}?${place.query}`,
       place,
+      match,
       route: match.options,
     }
   }

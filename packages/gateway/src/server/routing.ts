@@ -12,6 +12,8 @@ export interface Rule {
   /** `*` matches any rest, slashes included. */
   readonly path: string
   readonly methods: readonly string[] | undefined
+  /** Only requests whose JSON has this member, and `true` in it. */
+  readonly asks?: string
 }
 
 /** A rule of the configuration. */
@@ -21,6 +23,8 @@ export interface RouteRule extends Rule {
 
 /** What holds for the requests of one upstream. Of each list the first match counts. */
 export interface UpstreamRoutes {
+  /** The path of the upstream's URL, which is put in front of every request's. */
+  readonly prefix: string
   /** Of the configuration: their paths are as callers send them, without the upstream's name in front. */
   readonly own: readonly Rule[]
   /** Of the kind of API: their paths are as the upstream sees them. */
@@ -29,45 +33,69 @@ export interface UpstreamRoutes {
   optionsOf(own: Rule | undefined, preset: Rule | undefined): GatewayRoute
 }
 
-/** A request as rules see it. */
-export interface Asked {
-  readonly method: string
-  /** Without the upstream's name in front. */
-  readonly path: string
-  /** With the path of the upstream's URL in front. */
-  readonly sentPath: string
-}
-
-/** What a request falls under. */
-export interface Match {
+/** The rules that a request falls under, and what they amount to. */
+export interface Held {
   readonly own: Rule | undefined
   readonly preset: Rule | undefined
   readonly options: GatewayRoute
 }
 
+/** What a request falls under, as far as its head tells. */
+export interface Match extends Held {
+  /** What it falls under in place of it when its body has a `true` in this member. */
+  readonly ifAsked?: Held & { readonly member: string }
+}
+
 /** The compiled rules of one upstream. */
 export class Routes {
+  readonly #prefix: string
   readonly #own: readonly Matcher[]
   readonly #preset: readonly Matcher[]
   readonly #optionsOf: UpstreamRoutes['optionsOf']
   /** Each pair of rules has its options made once. */
-  readonly #matches = new Map<Rule | undefined, Map<Rule | undefined, Match>>()
+  readonly #held = new Map<Rule | undefined, Map<Rule | undefined, Held>>()
 
-  constructor({ own, preset, optionsOf }: UpstreamRoutes) {
+  constructor({ prefix, own, preset, optionsOf }: UpstreamRoutes) {
+    this.#prefix = prefix
     this.#own = own.map(matcherOf)
     this.#preset = preset.map(matcherOf)
     this.#optionsOf = optionsOf
   }
 
-  match({ method, path, sentPath }: Asked): Match {
+  /** `path` is without the upstream's name in front. */
+  match(method: string, path: string): Match {
     const own = firstOf(this.#own, method, path)
     // A slash at the end names the same to every server that answers at all.
-    const preset = firstOf(this.#preset, method, sentPath.endsWith('/') ? sentPath.replace(/\/+$/, '') : sentPath)
-    const known = this.#matches.get(own)?.get(preset)
+    const sent = this.#prefix + (path.endsWith('/') ? path.replace(/\/+$/, '') : path)
+    const preset = firstOf(this.#preset, method, sent)
+    if (preset?.asks === undefined) return this.#hold(own, preset)
+    const unasked = this.#preset.filter(({ rule }) => rule.asks === undefined)
+    const ifAsked = { ...this.#hold(own, preset), member: preset.asks }
+    return { ...this.#hold(own, firstOf(unasked, method, sent)), ifAsked }
+  }
+
+  #hold(own: Rule | undefined, preset: Rule | undefined): Held {
+    const known = this.#held.get(own)?.get(preset)
     if (known !== undefined) return known
-    const match = { own, preset, options: this.#optionsOf(own, preset) }
-    this.#matches.set(own, new Map([...(this.#matches.get(own) ?? []), [preset, match]]))
-    return match
+    const held = { own, preset, options: this.#optionsOf(own, preset) }
+    this.#held.set(own, new Map([...(this.#held.get(own) ?? []), [preset, held]]))
+    return held
+  }
+}
+
+/** The options of a request whose body is there: a `true` in one member of its JSON can make it another kind of work. */
+export function optionsFor({ options, ifAsked }: Match, body: Buffer): GatewayRoute {
+  return ifAsked !== undefined && hasTrue(body, ifAsked.member) ? ifAsked.options : options
+}
+
+/** Nearly all bodies are done with by a search for the member's name. */
+function hasTrue(body: Buffer, member: string): boolean {
+  if (!body.includes(`"${member}"`)) return false
+  try {
+    const json: unknown = JSON.parse(body.toString())
+    return typeof json === 'object' && json !== null && (json as Readonly<Record<string, unknown>>)[member] === true
+  } catch {
+    return false
   }
 }
 
@@ -109,6 +137,16 @@ export function targetOf(url: string): Target | undefined {
   if (!url.startsWith('/')) return undefined
   const mark = url.indexOf('?')
   return mark < 0 ? { path: url, query: '' } : { path: url.slice(0, mark), query: url.slice(mark + 1) }
+}
+
+/** The upstream that a path picks by its first segment, else the one without a name; and the path without that name. */
+export function upstreamOf(
+  upstreams: { has(name: string): boolean },
+  path: string,
+): { readonly name: string; readonly path: string } | undefined {
+  const { name, rest } = firstSegment(path)
+  if (name !== '' && upstreams.has(name)) return { name, path: rest }
+  return upstreams.has('') ? { name: '', path } : undefined
 }
 
 /** The first segment of a path, and the rest with its slash. */

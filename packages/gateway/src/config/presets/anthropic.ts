@@ -3,6 +3,7 @@ import { longWork, once, type Preset, repeatable } from './preset.ts'
 
 /** Messages are computed again at the price of one more; everything else makes something. */
 export const anthropic: Preset = {
+  example: 'https://api.anthropic.com',
   hosts: ['api.anthropic.com'],
   rules: [
     ...repeatable('*/v1/messages', '*/v1/messages/count_tokens', '*/v1/complete', '*/cancel'),

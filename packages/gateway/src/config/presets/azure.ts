@@ -2,12 +2,14 @@
  * Azure OpenAI: deployments, the paths without one, and the v1 paths. Paths: `azure.mjs` of the npm package openai 7.57.0
  * for deployments, and learn.microsoft.com/azure/foundry/openai (authoring and inference reference) for the others.
  */
-import { longWork, once, type Preset, repeatable } from './preset.ts'
+import { longWork, longWorkIf, once, type Preset, repeatable } from './preset.ts'
 
 /** Both generations of the API; `/openai/v1/…` are OpenAI's own paths. */
 export const azure: Preset = {
+  example: 'https://YOUR-RESOURCE.openai.azure.com',
   hosts: ['*.openai.azure.com', '*.cognitiveservices.azure.com', '*.services.ai.azure.com'],
   rules: [
+    ...longWorkIf('background', '*/openai/v1/responses', '*/openai/responses'),
     ...repeatable(
       '*/openai/deployments/*/chat/completions',
       '*/openai/v1/chat/completions',

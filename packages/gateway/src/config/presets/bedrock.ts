@@ -6,6 +6,7 @@ import { longWork, type Preset, repeatable } from './preset.ts'
  * is signed for AWS's host (SigV4), which this gateway's is not.
  */
 export const bedrock: Preset = {
+  example: 'http://127.0.0.1:8080',
   hosts: ['bedrock-runtime.*.amazonaws.com', 'bedrock-runtime-fips.*.amazonaws.com'],
   rules: [
     ...repeatable(

@@ -3,6 +3,7 @@ import { longWork, once, type Preset, repeatable } from './preset.ts'
 
 /** A method is behind a colon; `/openai/` is Google's own layer for OpenAI's clients. */
 export const gemini: Preset = {
+  example: 'https://generativelanguage.googleapis.com',
   hosts: ['generativelanguage.googleapis.com'],
   rules: [
     ...repeatable(

@@ -3,6 +3,7 @@ import { longWork, once, type Preset, repeatable } from './preset.ts'
 
 /** `POST /v1/conversations` keeps what was said, and `…/tools/{name}/call` runs a tool: both are made once. */
 export const mistral: Preset = {
+  example: 'https://api.mistral.ai',
   hosts: ['api.mistral.ai', '*.api.mistral.ai'],
   rules: [
     ...repeatable(

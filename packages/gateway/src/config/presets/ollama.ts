@@ -3,6 +3,7 @@ import { longWork, type Preset, repeatable } from './preset.ts'
 
 /** A pull is picked up where it was left ("multiple calls will share the same download progress"), so it may be repeated. */
 export const ollama: Preset = {
+  example: 'http://127.0.0.1:11434',
   hosts: ['ollama.com'],
   rules: [
     ...repeatable(

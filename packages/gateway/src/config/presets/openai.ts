@@ -1,10 +1,12 @@
 /** OpenAI. Paths: the resources of the npm package openai 7.57.0. */
-import { longWork, once, type Preset, repeatable } from './preset.ts'
+import { longWork, longWorkIf, once, type Preset, repeatable } from './preset.ts'
 
 /** Also for what speaks OpenAI's API behind another prefix. */
 export const openai: Preset = {
+  example: 'https://api.openai.com',
   hosts: ['api.openai.com', '*.api.openai.com'],
   rules: [
+    ...longWorkIf('background', '*/v1/responses'),
     ...repeatable(
       '*/v1/chat/completions',
       '*/v1/responses',

@@ -1,10 +1,12 @@
 /** OpenRouter. Paths: the functions of the npm package @openrouter/sdk 1.3.19, and openrouter.ai/docs/api-reference. */
-import { longWork, once, type Preset, repeatable } from './preset.ts'
+import { longWork, longWorkIf, once, type Preset, repeatable } from './preset.ts'
 
 /** `…/interns/{id}/chat/completions` is an agent's turn and no inference, so no pattern here begins before `/v1`. */
 export const openrouter: Preset = {
+  example: 'https://openrouter.ai/api',
   hosts: ['openrouter.ai', '*.openrouter.ai'],
   rules: [
+    ...longWorkIf('background', '*/v1/responses', '*/v1/presets/*/responses'),
     ...repeatable(
       '*/v1/chat/completions',
       '*/v1/responses',

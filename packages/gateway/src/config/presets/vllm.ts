@@ -1,10 +1,12 @@
 /** vLLM. Paths: docs.vllm.ai/en/v0.32.0/serving/online_serving. Nothing is paid a call, but adapters are loaded. */
-import { longWork, type Preset, repeatable } from './preset.ts'
+import { longWork, longWorkIf, type Preset, repeatable } from './preset.ts'
 
 /** Has no host of its own: name it. */
 export const vllm: Preset = {
+  example: 'http://127.0.0.1:8000',
   hosts: [],
   rules: [
+    ...longWorkIf('background', '*/v1/responses'),
     ...repeatable(
       '*/v1/chat/completions',
       '*/v1/completions',
