@@ -6,7 +6,7 @@ export const anthropic: Preset = {
   example: 'https://api.anthropic.com',
   hosts: ['api.anthropic.com'],
   rules: [
-    ...repeatable('*/v1/messages', '*/v1/messages/count_tokens', '*/v1/complete', '*/cancel'),
+    ...repeatable('*/v1/messages', '*/v1/messages/count_tokens', '*/cancel'),
     ...longWork('*/v1/messages/batches', '*/v1/files', '*/v1/dreams'),
     ...once(
       '*/v1/agents*',

@@ -21,6 +21,8 @@ export const openai: Preset = {
       '*/v1/images/generations',
       '*/v1/images/edits',
       '*/v1/images/variations',
+      '*/v1/decisions',
+      '*/v1/content_provenance_checks',
       '*/v1/fine_tuning/alpha/graders/*',
       // What has been cancelled is cancelled: a second time changes nothing.
       '*/cancel',
