@@ -152,7 +152,7 @@ describe('the configuration in the pages', () => {
   const page = textOf('docs/reference/config.md')
   const written = pages.flatMap((path) =>
     blocks(textOf(path)).flatMap(({ language, text }) =>
-      language === 'yaml' && /^upstream:/m.test(text) ? [[path, text] as const] : [],
+      language === 'yaml' && /^(?:upstream|prices):/m.test(text) ? [[path, text] as const] : [],
     ),
   )
 

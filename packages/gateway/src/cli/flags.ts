@@ -49,7 +49,17 @@ const naming: readonly FlagSpec[] = [
 ]
 
 /** By what they are called in the code. */
-export type CommandName = 'migrate' | 'list' | 'show' | 'resolve' | 'release' | 'purge' | 'doctor' | 'check' | 'init'
+export type CommandName =
+  | 'migrate'
+  | 'list'
+  | 'show'
+  | 'resolve'
+  | 'release'
+  | 'purge'
+  | 'doctor'
+  | 'ledger'
+  | 'check'
+  | 'init'
 
 /** Every command of this table, in the order of the help. */
 export const commandSpecs: Readonly<Record<CommandName, CommandSpec>> = {
@@ -128,6 +138,19 @@ export const commandSpecs: Readonly<Record<CommandName, CommandSpec>> = {
     about:
       'Writes a configuration file to begin with (oncekey.yaml), every option in it with its default. Overwrites nothing.',
     flags: [{ flag: 'preset', placeholder: 'NAME', help: `the kind of API: ${presetNames.join(', ')} (openai)` }],
+  },
+  ledger: {
+    name: 'ledger',
+    operand: '',
+    about: 'Says what was spent and what retries, joins and drains have saved, over all gateways of a store.',
+    flags: [
+      store,
+      { flag: 'by', placeholder: 'LIST', help: 'lines by day, tenant, upstream, route, model, or several (model)' },
+      { flag: 'since', placeholder: 'DAY', help: 'from this day on, UTC: 2026-11-01' },
+      { flag: 'until', placeholder: 'DAY', help: 'up to and with this day' },
+      { flag: 'tenant', placeholder: 'NAME', help: 'only one tenant, as the lines name it' },
+      json,
+    ],
   },
   doctor: {
     name: 'doctor',

@@ -5,9 +5,11 @@ import { Engine, Exchange, nodeCodings, nodeDigest, systemClock, systemRandom } 
 import type { Logger } from 'pino'
 import { type GatewayConfig, loadGatewayConfig, redacted } from '../config/index.ts'
 import { Upstream } from '../forward/index.ts'
+import type { Ledger } from '../ledger/index.ts'
 import { startSandbox } from '../sandbox/index.ts'
 import { Gateway, Routes } from '../server/index.ts'
 import { gatewayHelp } from './help.ts'
+import { openLedger, pricesOf } from './ledger.ts'
 import { createLog, logEvent } from './log.ts'
 import { openStore, storeStartMs, within } from './store.ts'
 import { runPrimary } from './workers.ts'
@@ -36,7 +38,7 @@ interface Running {
 }
 
 async function startGateway(config: GatewayConfig, log: Logger): Promise<Running> {
-  const { engine, close: closeStore } = await within(storeStartMs, config.store, openEngine(config, log))
+  const { engine, ledger, close: closeStore } = await within(storeStartMs, config.store, openEngine(config, log))
   const upstreams = new Map<string, Upstream>()
   for (const [name, url] of config.upstreams) {
     const reached = url.protocol === 'sandbox:' ? new URL((await startSandbox()).url) : url
@@ -46,13 +48,16 @@ async function startGateway(config: GatewayConfig, log: Logger): Promise<Running
     log.error({ err: error }, 'a request failed inside the gateway'),
   )
   const routes = new Map([...config.routes].map(([name, rules]) => [name, new Routes(rules)]))
-  const gateway = new Gateway({ exchange, upstreams, routes, log: (line) => log.debug(line) })
+  const gateway = new Gateway({ exchange, upstreams, routes, ledger, log: (line) => log.debug(line) })
   const port = await listen(gateway, config)
   return {
     gateway,
     port,
     close: async () => {
       for (const upstream of upstreams.values()) await upstream.close()
+      await ledger
+        .close()
+        .catch((error: unknown) => log.error({ err: error }, 'the last counts of the ledger are lost'))
       await closeStore()
     },
   }
@@ -62,19 +67,23 @@ async function startGateway(config: GatewayConfig, log: Logger): Promise<Running
 async function openEngine(
   config: GatewayConfig,
   log: Logger,
-): Promise<{ readonly engine: Engine; close(): Promise<void> }> {
+): Promise<{ readonly engine: Engine; readonly ledger: Ledger; close(): Promise<void> }> {
   const { store, close } = await openStore(config.store, { migrate: config.migrate, existing: false })
+  const ledger = openLedger(store, pricesOf(config), log)
   const engine = new Engine({
     store,
     skewMs: config.route.policy.skewMs,
     clock: systemClock,
     random: systemRandom,
     digest: nodeDigest,
-    observer: (event) => logEvent(log, event),
+    observer: (event) => {
+      logEvent(log, event)
+      if (event.kind === 'swept') ledger.abandoned(event.abandoned)
+    },
     ...(config.pepper === undefined ? {} : { pepper: config.pepper }),
   })
   await engine.ready()
-  return { engine, close }
+  return { engine, ledger, close }
 }
 
 function listen(gateway: Gateway, { host, port }: GatewayConfig): Promise<number> {

@@ -83,4 +83,12 @@ export const fileOptions = [
     fileOnly: true,
     help: 'what an answer of a status or a class of them is: final, not_executed or indeterminate',
   },
+  {
+    flag: 'prices',
+    kind: 'prices',
+    default: '',
+    placeholder: '',
+    fileOnly: true,
+    help: 'US dollars per million tokens of models, before the public price lists',
+  },
 ] as const

@@ -1,8 +1,10 @@
 /** The schema of each kind of option: what may be written, what comes of it, and how a mistake is called. */
 import { z } from 'zod'
+import type { OwnPrice } from '../ledger/index.ts'
 import { type Classes, classes } from './classify.ts'
 import type { OptionKind, OptionSpec } from './option.ts'
 import { digitsBetween, durationPattern, jsonPathPattern } from './patterns.ts'
+import { prices } from './prices.ts'
 import { type NamedUpstream, upstreams } from './upstreams.ts'
 
 /** What comes of an option of each kind; durations in ms, sizes in bytes. */
@@ -17,6 +19,7 @@ export interface KindValues {
   readonly list: readonly string[]
   readonly jsonPaths: readonly string[]
   readonly classes: Classes
+  readonly prices: readonly OwnPrice[]
   readonly upstream: readonly NamedUpstream[]
 }
 
@@ -36,6 +39,7 @@ const kinds: { readonly [K in OptionKind]: (spec: OptionSpec) => z.ZodType<KindV
   list: () => list,
   jsonPaths: () => jsonPaths,
   classes: () => classes,
+  prices: () => prices,
   upstream: () => upstreams,
 }
 

@@ -1,4 +1,5 @@
 /** The gateway's configuration, built from its settings. */
+import type { OwnPrice } from '../ledger/index.ts'
 import type { GatewayRoute, RouteRule, UpstreamRoutes } from '../server/index.ts'
 import { type ConfigFile, readConfigFile } from './file.ts'
 import { placeIn } from './mistakes.ts'
@@ -22,6 +23,8 @@ export interface GatewayConfig {
   /** Creates or upgrades the PostgreSQL schema at the start. */
   readonly migrate: boolean
   readonly workers: number
+  /** The operator's own prices, before the public ones. */
+  readonly prices: readonly OwnPrice[]
   readonly pepper: Uint8Array | undefined
   readonly stopGraceMs: number
   /** What holds where no rule and no preset says anything. */
@@ -67,6 +70,7 @@ function build(settings: Settings, upstreams: readonly NamedUpstream[]): Gateway
     store,
     migrate: !settings.get('no-migrate'),
     workers,
+    prices: settings.get('prices') ?? [],
     pepper: readPepper(settings.get('pepper-file'), settings.origin('pepper-file')),
     stopGraceMs: settings.get('stop-grace'),
     route: routeOf(settings),

@@ -12,6 +12,7 @@ export type OptionKind =
   | 'list'
   | 'jsonPaths'
   | 'classes'
+  | 'prices'
   | 'upstream'
 
 /** One option; `flag` is without its dashes. */

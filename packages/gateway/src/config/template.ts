@@ -47,4 +47,5 @@ const examples: Readonly<Partial<Record<OptionSpec['kind'], string>>> = {
   list: '[]',
   jsonPaths: '[]',
   classes: '{}',
+  prices: '{}',
 }

@@ -3,10 +3,12 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse, S
 import type { Duplex } from 'node:stream'
 import { type Exchange, IdempotencyError, type Plan, planOf, refuse, systemClock } from 'oncekey/http'
 import { passThrough, type Upstream, upgrade, upstreamHeaders } from '../forward/index.ts'
+import type { Ledger, RequestAccount } from '../ledger/index.ts'
 import { BodyBudget } from './body.ts'
 import { NodeCaller } from './caller.ts'
 import { Connections } from './connections.ts'
 import { declineUpgrade, isWebSocket } from './decline.ts'
+import { lineOf, type RequestLog } from './line.ts'
 import { answerMalformed, isPlain, notPlain } from './malformed.ts'
 import {
   firstSegment,
@@ -26,22 +28,18 @@ export interface GatewayParts {
   readonly upstreams: ReadonlyMap<string, Upstream>
   /** By the name of the upstream. */
   readonly routes: ReadonlyMap<string, Routes>
+  readonly ledger: Ledger
   readonly log: RequestLog
 }
 
-/** One line a request; never a key, a credential, a prompt or an answer. */
-export type RequestLog = (line: {
-  readonly method: string
-  readonly path: string
-  readonly status: number
-  readonly how: string
-  readonly ms: number
-}) => void
-
 interface Routed {
+  /** '' is the one without a name. */
+  readonly name: string
   readonly upstream: Upstream
   /** What the upstream is asked for: path and query, without its name in front. */
   readonly target: string
+  /** Without its name in front. */
+  readonly path: string
   readonly place: Target
   readonly match: Match
   /** As far as the head of the request tells. */
@@ -55,6 +53,7 @@ const onePieceBytes = 64 * 1024
 interface Asked {
   /** Its key, for the echo. */
   key: string | undefined
+  account: RequestAccount | undefined
 }
 
 /** A gateway that listens once `listen` has resolved. */
@@ -114,7 +113,7 @@ export class Gateway {
     const method = request.method ?? ''
     const caller = new NodeCaller(response)
     const path = targetOf(request.url ?? '')?.path ?? '/'
-    const asked: Asked = { key: undefined }
+    const asked: Asked = { key: undefined, account: undefined }
     try {
       await this.#answer(request, response, caller, asked)
     } catch (error) {
@@ -128,7 +127,7 @@ export class Gateway {
     }
     this.#connections.end(connection)
     const ms = Math.round(systemClock.monotonicMs() - startedMs)
-    this.#parts.log({ method, path, status: response.statusCode, how: caller.how, ms })
+    this.#parts.log(lineOf({ method, path, status: response.statusCode, how: caller.how, ms }, asked.account))
     if (this.#connections.open === 0) this.#idle?.()
   }
 
@@ -148,7 +147,7 @@ export class Gateway {
     const read = await this.#budget.read(request, routed.route.maxBodyBytes)
     if (read === undefined) return
     try {
-      await this.#cover(routed, plan, request, response, caller, read.body)
+      await this.#cover(routed, plan, request, response, caller, read.body, asked)
     } finally {
       read.release()
     }
@@ -161,15 +160,25 @@ export class Gateway {
     response: ServerResponse,
     caller: NodeCaller,
     body: Buffer,
+    asked: Asked,
   ): Promise<void> {
-    const { upstream, target, place } = routed
+    const { name, upstream, target, place } = routed
     const route = optionsFor(routed.match, body)
     const method = request.method ?? ''
+    const account = this.#parts.ledger.account({
+      upstream: name,
+      method,
+      path: routed.path,
+      headers: request.rawHeaders,
+      body,
+    })
+    asked.account = account
     const done = await this.#parts.exchange.handle({
       plan,
       route,
       request: { method, path: place.path, query: place.query, headers: request.rawHeaders, body },
       caller,
+      account,
       dispatch: (events) => {
         const headers = headersFor(request, route, false)
         return upstream.call({ method, target, headers, body, timeoutMs: route.upstreamTimeoutMs }, events)
@@ -217,9 +226,11 @@ export class Gateway {
         `No upstream has the name "${firstSegment(place.path).name}". Paths begin with one of: ${known}.`,
       )
     }
-    const { path } = picked
+    const { name, path } = picked
     const match = rules.match(request.method ?? '', path)
     return {
+      name,
+      path,
       upstream,
       target: place.query === '' && !request.url?.endsWith('?') ? path : `${path}?${place.query}`,
       place,
