@@ -97,7 +97,7 @@ describe.concurrent('behind --upstream sandbox: and nothing else, a retry after 
 })
 
 describe('before an API of an unknown host the provider is paid', () => {
-  test('once for a batch', async () => {
+  test('once for a batch whose gateway was killed in the middle of it', async () => {
     expect(told(await afterKill(['--upstream', provider.url], '/v1/batches', batch))).toEqual(refused)
     expect(provider.calls).toHaveLength(1)
   })

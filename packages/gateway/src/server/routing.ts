@@ -51,6 +51,8 @@ export class Routes {
   readonly #prefix: string
   readonly #own: readonly Matcher[]
   readonly #preset: readonly Matcher[]
+  /** Without the rules that ask for a body. */
+  readonly #unasked: readonly Matcher[]
   readonly #optionsOf: UpstreamRoutes['optionsOf']
   /** Each pair of rules has its options made once. */
   readonly #held = new Map<Rule | undefined, Map<Rule | undefined, Held>>()
@@ -59,6 +61,7 @@ export class Routes {
     this.#prefix = prefix
     this.#own = own.map(matcherOf)
     this.#preset = preset.map(matcherOf)
+    this.#unasked = this.#preset.filter(({ rule }) => rule.asks === undefined)
     this.#optionsOf = optionsOf
   }
 
@@ -69,9 +72,8 @@ export class Routes {
     const sent = this.#prefix + (path.endsWith('/') ? path.replace(/\/+$/, '') : path)
     const preset = firstOf(this.#preset, method, sent)
     if (preset?.asks === undefined) return this.#hold(own, preset)
-    const unasked = this.#preset.filter(({ rule }) => rule.asks === undefined)
     const ifAsked = { ...this.#hold(own, preset), member: preset.asks }
-    return { ...this.#hold(own, firstOf(unasked, method, sent)), ifAsked }
+    return { ...this.#hold(own, firstOf(this.#unasked, method, sent)), ifAsked }
   }
 
   #hold(own: Rule | undefined, preset: Rule | undefined): Held {
@@ -105,7 +107,7 @@ interface Matcher {
 }
 
 function firstOf(matchers: readonly Matcher[], method: string, path: string): Rule | undefined {
-  return matchers.find(({ rule, matches }) => (rule.methods?.includes(method) ?? true) && matches(path))?.rule
+  return matchers.find(({ rule, matches }) => matches(path) && (rule.methods?.includes(method) ?? true))?.rule
 }
 
 /** Without a regular expression: with several stars its time would grow with the square of a path's length. */
@@ -114,7 +116,7 @@ function matcherOf(rule: Rule): Matcher {
   const last = parts.pop()
   if (last === undefined) return { rule, matches: (path) => path === first }
   const matches = (path: string): boolean => {
-    if (!path.startsWith(first) || !path.endsWith(last)) return false
+    if (!path.endsWith(last) || !path.startsWith(first)) return false
     let at = first.length
     for (const part of parts) {
       const found = path.indexOf(part, at)
