@@ -208,4 +208,21 @@ describe('config.schema.json', () => {
     expect(sentence).toMatch(/^\S.* ?once\.yaml .+[.?]$|^once\.yaml .+[.?]$|https:\/\/api\.openai\.com$/)
     expect(sentence).not.toMatch(/\n|undefined|\[object|hunter2|Invalid|expected/)
   })
+  test.each([
+    ['upstream: { a: 3 }', 'upstream.a in once.yaml is 3 and must be a URL, or url and preset.'],
+    ['upstream: [{ preset: ollama }]', 'upstream[0].url in once.yaml is missing and must be a URL such as'],
+    [
+      'upstream: { a: { url: http://a, preset: x } }',
+      'upstream.a.preset in once.yaml is "x" and must be one of openai',
+    ],
+    ['ignore: [a, "b..c"]', 'ignore[1] in once.yaml is "b..c" and must be a JSON path'],
+    ['routes: [{ path: /a }, { path: /b, classify: { 404: no } }]', 'routes[1].classify.404 in once.yaml is "no"'],
+    ['port: 70000', 'port in once.yaml is 70000 and must be a whole number from 0 to 65535.'],
+    [
+      'routes: [{ path: /a, lease: 30s }]',
+      'routes[0] in once.yaml has the unknown key "lease"; known are path, methods',
+    ],
+  ])('the sentence is about the innermost mistake: %s', (text, beginning) => {
+    expect(refusal(text)).toMatch(new RegExp(`^${beginning.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}`))
+  })
 })
