@@ -5,8 +5,11 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { commands } from '../../packages/gateway/src/cli/commands.ts'
 import { commandSpecs } from '../../packages/gateway/src/cli/flags.ts'
-import { loadGatewayConfig } from '../../packages/gateway/src/config/load.ts'
-import { fileKey, gatewayOptions, variable } from '../../packages/gateway/src/config/options.ts'
+import { loadConfigFile, loadGatewayConfig } from '../../packages/gateway/src/config/load.ts'
+import { fileKey, variable } from '../../packages/gateway/src/config/option.ts'
+import { gatewayOptions } from '../../packages/gateway/src/config/options.ts'
+import { presetNames, presets } from '../../packages/gateway/src/config/presets/index.ts'
+import { jsonSchema } from '../../packages/gateway/src/config/schema.ts'
 import { errorCatalogue } from '../../packages/oncekey/src/core/errors.ts'
 import { policyDefaults } from '../../packages/oncekey/src/core/policy.ts'
 import { blocks, pages, plain, quoted, root, section, table, textOf } from './markdown.ts'
@@ -142,6 +145,45 @@ describe('config.md', () => {
       '/v1/files*',
       '/v1/moderations',
     ])
+  })
+})
+
+describe('the configuration in the pages', () => {
+  const page = textOf('docs/reference/config.md')
+  const written = pages.flatMap((path) =>
+    blocks(textOf(path)).flatMap(({ language, text }) =>
+      language === 'yaml' && /^(?:upstream|prices):/m.test(text) ? [[path, text] as const] : [],
+    ),
+  )
+
+  test('passes oncekey config check, in every block', () => {
+    expect(written.length).toBeGreaterThan(4)
+    for (const [at, [, text]] of written.entries()) {
+      const path = join(folder, `block${at}.yaml`)
+      writeFileSync(path, text)
+      expect(() => loadConfigFile(path), text).not.toThrow()
+    }
+  })
+  test('lists the presets, the hosts they are chosen by, and what becomes of what they do not name', () => {
+    const rows = table(page, '`preset`', 'chosen by the host', 'what it does not name')
+    const wanted = presetNames.map((name) => {
+      const { hosts, restIsOnce } = presets[name]
+      const shown = hosts.map((host) => `\`${host}\``).join(', ') || '–'
+      return [`\`${name}\``, name === 'common' ? 'every other host' : shown, restIsOnce ? '`unknown`' : 'the top level']
+    })
+    expect(rows).toEqual([...wanted, ['`none`', '–', 'the top level']])
+  })
+  test('lists the keys of a route that are no options', () => {
+    const rows = table(section(page, 'Routes'), 'key', 'meaning').map(([cell = '']) => quoted(cell)[0])
+    const options = gatewayOptions.filter(({ perRoute }) => perRoute).map(({ flag }) => fileKey(flag))
+    const schema = jsonSchema() as { properties: { routes: { items: { properties: object } } } }
+    const own = Object.keys(schema.properties.routes.items.properties).filter((key) => !options.includes(key))
+    expect(rows.slice(0, -1)).toEqual(own)
+  })
+  test('lists the words of classify', () => {
+    const rows = table(section(page, 'classify'), 'word', 'the answer is').map(([cell = '']) => quoted(cell)[0])
+    const schema = jsonSchema() as { properties: { classify: { additionalProperties: { enum: string[] } } } }
+    expect(rows).toEqual(schema.properties.classify.additionalProperties.enum)
   })
 })
 

@@ -1,6 +1,6 @@
 /** The flags of the operators' commands, once: help, parsing and the reference page come from this table. */
 import { parseArgs } from 'node:util'
-import { UsageError } from '../config/index.ts'
+import { presetNames, UsageError } from '../config/index.ts'
 
 /** One flag; `flag` is without its dashes, and an empty placeholder makes it a switch. */
 export interface FlagSpec {
@@ -54,7 +54,17 @@ const naming: readonly FlagSpec[] = [
 ]
 
 /** By what they are called in the code. */
-export type CommandName = 'migrate' | 'list' | 'show' | 'resolve' | 'release' | 'purge' | 'doctor' | 'ledger'
+export type CommandName =
+  | 'migrate'
+  | 'list'
+  | 'show'
+  | 'resolve'
+  | 'release'
+  | 'purge'
+  | 'doctor'
+  | 'ledger'
+  | 'check'
+  | 'init'
 
 /** Every command of this table, in the order of the help. */
 export const commandSpecs: Readonly<Record<CommandName, CommandSpec>> = {
@@ -115,6 +125,26 @@ export const commandSpecs: Readonly<Record<CommandName, CommandSpec>> = {
     operand: '[RECORD_ID]',
     about: 'Removes one ended record and its outcome; without one, ends now what gateways sweep away every minute.',
     flags: [store, ...naming, yes, json],
+  },
+  check: {
+    name: 'config check',
+    operand: 'FILE',
+    about:
+      'Says whether a configuration file is right and what would hold: upstreams with their presets, routes in order.',
+    flags: [
+      {
+        flag: 'route',
+        placeholder: 'REQUEST',
+        help: "say which rules a request falls under and what holds for it: 'POST /v1/batches'",
+      },
+    ],
+  },
+  init: {
+    name: 'config init',
+    operand: '[FILE]',
+    about:
+      'Writes a configuration file to begin with (oncekey.yaml), every option in it with its default. Overwrites nothing.',
+    flags: [{ flag: 'preset', placeholder: 'NAME', help: `the kind of API: ${presetNames.join(', ')} (openai)` }],
   },
   ledger: {
     name: 'ledger',

@@ -42,12 +42,12 @@ async function startGateway(config: GatewayConfig, log: Logger): Promise<Running
   const upstreams = new Map<string, Upstream>()
   for (const [name, url] of config.upstreams) {
     const reached = url.protocol === 'sandbox:' ? new URL((await startSandbox()).url) : url
-    upstreams.set(name, new Upstream(reached, { timeoutMs: config.upstreamTimeoutMs }))
+    upstreams.set(name, new Upstream(reached))
   }
   const exchange = new Exchange(engine, nodeCodings, (error) =>
     log.error({ err: error }, 'a request failed inside the gateway'),
   )
-  const routes = new Routes(config.rules, config.route)
+  const routes = new Map([...config.routes].map(([name, rules]) => [name, new Routes(rules)]))
   const gateway = new Gateway({ exchange, upstreams, routes, ledger, log: (line) => log.debug(line) })
   const port = await listen(gateway, config)
   return {

@@ -39,6 +39,7 @@ export function gatewayHelp(): string {
     ...lines,
     '',
     `Each flag is also a variable (${variable('on-abandoned')}) and a key of the file (onAbandoned); flag before variable before file.`,
+    'oncekey config init writes a file to begin with; what differs by route, and presets of APIs, stand there.',
     'Example: oncekey gateway --upstream openai=https://api.openai.com --upstream anthropic=https://api.anthropic.com',
   ].join('\n')
 }

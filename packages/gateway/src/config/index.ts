@@ -1,7 +1,13 @@
-/** The gateway's configuration: options, files, and what they must be. */
+/** The gateway's configuration: options, files, presets, and what they must be. */
 export { readEncryption } from './encryption.ts'
 export type { GatewayConfig } from './load.ts'
-export { loadGatewayConfig, readPepper } from './load.ts'
-export { gatewayOptions, variable } from './options.ts'
+export { loadConfigFile, loadGatewayConfig } from './load.ts'
+export { variable } from './option.ts'
+export { gatewayOptions } from './options.ts'
+export { readPepper } from './pepper.ts'
+export { presetNames } from './presets/index.ts'
+export { redacted } from './redacted.ts'
+export { jsonSchema } from './schema.ts'
+export { configTemplate } from './template.ts'
 export { UsageError } from './usage.ts'
-export { choice, integer, redacted } from './values.ts'
+export { choice, integer } from './values.ts'

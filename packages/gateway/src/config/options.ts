@@ -1,35 +1,10 @@
-/** Every option of `oncekey gateway`, once: flag, variable, file key, default and meaning come from this table. */
+/** Every option of `oncekey gateway`, once: flag, variable, file key, default, meaning and schema come from this table. */
+import { fileOptions } from './file-options.ts'
+import type { KindValues } from './kinds.ts'
+import type { OptionSpec } from './option.ts'
 
-/** How an option's value is written. */
-export type OptionKind =
-  | 'duration'
-  | 'size'
-  | 'integer'
-  | 'boolean'
-  | 'choice'
-  | 'text'
-  | 'header'
-  | 'list'
-  | 'upstream'
-
-/** One option; `flag` is without its dashes. */
-export interface OptionSpec {
-  readonly flag: string
-  readonly kind: OptionKind
-  /** As a user would write it; '' when there is none. */
-  readonly default: string
-  readonly help: string
-  readonly placeholder: string
-  readonly words?: readonly string[]
-  readonly bounds?: readonly [number, number]
-  /** May stand in a route of the configuration file too. */
-  readonly perRoute?: boolean
-  /** Only in a file: no flag, no variable. */
-  readonly fileOnly?: boolean
-}
-
-/** In the order of the help. */
-export const gatewayOptions: readonly OptionSpec[] = [
+/** Those with a flag, in the order of the help. */
+const flagOptions = [
   {
     flag: 'upstream',
     kind: 'upstream',
@@ -73,6 +48,7 @@ export const gatewayOptions: readonly OptionSpec[] = [
     kind: 'duration',
     default: '30s',
     placeholder: 'TIME',
+    leastMs: 500,
     help: 'how long a claim holds without renewal, at least 500ms',
   },
   {
@@ -81,6 +57,7 @@ export const gatewayOptions: readonly OptionSpec[] = [
     default: '24h',
     placeholder: 'TIME',
     perRoute: true,
+    leastMs: 1,
     help: 'how long an outcome is kept',
   },
   {
@@ -158,6 +135,8 @@ export const gatewayOptions: readonly OptionSpec[] = [
     kind: 'duration',
     default: '30m',
     placeholder: 'TIME',
+    perRoute: true,
+    leastMs: 1,
     help: "for the upstream's head and between its bytes",
   },
   {
@@ -172,9 +151,17 @@ export const gatewayOptions: readonly OptionSpec[] = [
     kind: 'size',
     default: '64mb',
     placeholder: 'SIZE',
+    perRoute: true,
     help: 'largest request body that is covered',
   },
-  { flag: 'max-outcome', kind: 'size', default: '64mb', placeholder: 'SIZE', help: 'largest answer that is recorded' },
+  {
+    flag: 'max-outcome',
+    kind: 'size',
+    default: '64mb',
+    placeholder: 'SIZE',
+    perRoute: true,
+    help: 'largest answer that is recorded',
+  },
   {
     flag: 'fail-open',
     kind: 'boolean',
@@ -189,86 +176,18 @@ export const gatewayOptions: readonly OptionSpec[] = [
     placeholder: 'FILE',
     help: 'YAML or JSON with the same names in camelCase, and routes',
   },
-  {
-    flag: 'covered',
-    kind: 'boolean',
-    default: 'true',
-    placeholder: '',
-    perRoute: true,
-    fileOnly: true,
-    help: 'false passes the route through',
-  },
-  {
-    flag: 'methods',
-    kind: 'list',
-    default: 'POST,PATCH',
-    placeholder: '',
-    fileOnly: true,
-    help: 'methods that are covered',
-  },
-  {
-    flag: 'mismatch',
-    kind: 'choice',
-    words: ['reject', 'split'],
-    default: 'reject',
-    placeholder: '',
-    perRoute: true,
-    fileOnly: true,
-    help: 'another request under the same key: 422, or an operation of its own',
-  },
-  {
-    flag: 'require-key',
-    kind: 'boolean',
-    default: 'false',
-    placeholder: '',
-    perRoute: true,
-    fileOnly: true,
-    help: 'refuse requests without a key',
-  },
-  {
-    flag: 'strict-keys',
-    kind: 'boolean',
-    default: 'false',
-    placeholder: '',
-    perRoute: true,
-    fileOnly: true,
-    help: 'accept only the quoted form of the key',
-  },
-  {
-    flag: 'key-aliases',
-    kind: 'list',
-    default: '',
-    placeholder: '',
-    perRoute: true,
-    fileOnly: true,
-    help: 'further headers that may hold the key',
-  },
-  {
-    flag: 'ignore',
-    kind: 'list',
-    default: '',
-    placeholder: '',
-    perRoute: true,
-    fileOnly: true,
-    help: 'JSON paths of the body that do not make a request another one',
-  },
-  {
-    flag: 'replay-headers',
-    kind: 'list',
-    default: '',
-    placeholder: '',
-    perRoute: true,
-    fileOnly: true,
-    help: 'further response headers to keep and replay',
-  },
-]
+] as const
 
-/** The key in a configuration file: `on-abandoned` → `onAbandoned`. */
-export function fileKey(flag: string): string {
-  return flag.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase())
-}
+/** A row is in one of the two lists, so that its flag and the type of its value are known to whoever asks for it. */
+type Row = (typeof flagOptions)[number] | (typeof fileOptions)[number]
 
-/** The variable: `on-abandoned` → `ONCEKEY_ON_ABANDONED`. */
-export function variable(flag: string): string {
-  return `ONCEKEY_${flag.replaceAll('-', '_').toUpperCase()}`
-}
+/** The value of a row; undefined where there is no default. */
+type ValueOf<R extends OptionSpec> =
+  | (R extends { readonly kind: 'choice'; readonly words: readonly (infer Word)[] } ? Word : KindValues[R['kind']])
+  | (R['default'] extends '' ? undefined : never)
+
+/** Every option by its flag, parsed. */
+export type OptionValues = { readonly [R in Row as R['flag']]: ValueOf<R> }
+
+/** In the order of the help, those of the file alone behind. */
+export const gatewayOptions: readonly OptionSpec[] = [...flagOptions, ...fileOptions]

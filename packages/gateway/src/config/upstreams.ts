@@ -1,56 +1,80 @@
-/** Upstreams as they are written: a URL, or NAME=URL for several. */
-import { UsageError } from './usage.ts'
-import { redacted } from './values.ts'
+/** Upstreams as they are written: a URL, NAME=URL for several, or a map of names. */
+import { z } from 'zod'
+import { keysAndValues } from './mistakes.ts'
+import { type PresetName, presetNames } from './presets/index.ts'
+import { nameAndUrl, namedSource, nameSource, urlSource, urlText } from './upstream-url.ts'
 
-/** Reads one, a list, or a map of upstreams. The one without a name has the name ''. */
-export function namedUpstreams(value: unknown, origin: string): ReadonlyMap<string, URL> {
-  const upstreams = new Map<string, URL>()
-  for (const [name, written] of entries(value, origin)) {
-    if (upstreams.has(name))
-      throw new UsageError(
-        `${origin} names ${name === '' ? 'two upstreams without a name' : `"${name}" twice`}. Write NAME=URL, each name once.`,
-      )
-    upstreams.set(name, upstreamUrl(written, origin))
-  }
-  return upstreams
+/** One API behind the gateway; the one without a name has the name ''. */
+export interface NamedUpstream {
+  readonly name: string
+  readonly url: URL
+  /** As it was written; undefined: by the URL's host. */
+  readonly preset: PresetName | 'none' | undefined
 }
 
-function entries(value: unknown, origin: string): [string, string][] {
-  if (typeof value === 'string') return value.split(',').map((part) => named(part.trim()))
-  if (Array.isArray(value)) return value.map((part) => named(String(part)))
-  if (typeof value === 'object' && value !== null)
-    return Object.entries(value).map(([name, url]) => [checkName(name, origin), String(url)])
-  throw new UsageError(`${origin} must be a URL, a list of NAME=URL, or a map of names and URLs.`)
+const wanted = 'must be a URL, a list of NAME=URL, or a map of names and URLs'
+const letters = 'letters, digits, ".", "_" and "-"'
+
+const url = urlText(`^\\s*${urlSource}\\s*$`)
+const preset = z.enum([...presetNames, 'none'], { error: `must be one of ${presetNames.join(', ')}, none` }).optional()
+
+const holds = 'must hold url, and preset if its host does not tell'
+const target = z.union([url, keysAndValues({ url, preset }, holds)], { error: 'must be a URL, or url and preset' })
+const item = z.union(
+  [
+    urlText(`^\\s*${namedSource}\\s*$`),
+    keysAndValues({ name: nameText(() => `must be a name of ${letters}`).optional(), url, preset }, holds),
+  ],
+  { error: 'must be a URL, NAME=URL, or name, url and preset' },
+)
+
+function nameText(error: (issue: { readonly input?: unknown }) => string): z.ZodString {
+  return z.string({ error }).regex(new RegExp(`^${nameSource}$`), { error })
 }
 
-function named(written: string): [string, string] {
-  const [, name, url] = /^([A-Za-z0-9_.-]+)=(.*)$/s.exec(written) ?? []
-  return name === undefined || url === undefined ? ['', written] : [name, url]
+function misnamed({ input }: { readonly input?: unknown }): string {
+  return `has an upstream named "${input}". A name has ${letters} only.`
 }
 
-function checkName(name: string, origin: string): string {
-  if (/^[A-Za-z0-9_.-]+$/.test(name)) return name
-  throw new UsageError(`${origin} has an upstream named "${name}". A name has letters, digits, ".", "_" and "-" only.`)
-}
+/** One, a list, or a map of upstreams, in that order. */
+export const upstreams: z.ZodType<readonly NamedUpstream[]> = z
+  .union(
+    [
+      urlText(`^\\s*${namedSource}(?:\\s*,\\s*${namedSource})*\\s*$`),
+      z.array(item, { error: wanted }),
+      z.record(nameText(misnamed), target, { error: wanted }),
+    ],
+    { error: wanted },
+  )
+  .transform((written, context) => {
+    const found = named(written)
+    const names = new Set<string>()
+    for (const { name } of found) {
+      const twice = name === '' ? 'two upstreams without a name' : `"${name}" twice`
+      if (names.has(name))
+        context.addIssue({ code: 'custom', message: `names ${twice}. Write NAME=URL, each name once.` })
+      names.add(name)
+    }
+    return found
+  })
 
-function upstreamUrl(written: string, origin: string): URL {
-  let url: URL
-  try {
-    url = new URL(written)
-  } catch {
-    throw new UsageError(
-      `${origin} is "${redacted(written)}", which is not a URL. Write it whole: https://api.openai.com`,
+type Target = z.output<typeof target>
+type Item = z.output<typeof item>
+
+function named(written: string | readonly Item[] | Readonly<Record<string, Target>>): NamedUpstream[] {
+  if (typeof written === 'string') return named(written.split(','))
+  if (!Array.isArray(written)) {
+    return Object.entries(written).map(([name, value]) =>
+      typeof value === 'string' ? upstream(name, value) : upstream(name, value.url, value.preset),
     )
   }
-  if (url.protocol === 'sandbox:') return url
-  if (url.protocol !== 'http:' && url.protocol !== 'https:') {
-    throw new UsageError(
-      `${origin} is "${redacted(written)}" and must begin with http:// or https:// (or be sandbox:).`,
-    )
-  }
-  if (url.username !== '' || url.password !== '')
-    throw new UsageError(`${origin} holds a user name or password. Credentials belong into the clients' headers.`)
-  if (url.search !== '' || url.hash !== '')
-    throw new UsageError(`${origin} has a query or a fragment, which an upstream cannot have.`)
-  return url
+  return written.map((value: Item) => {
+    if (typeof value !== 'string') return upstream(value.name ?? '', value.url, value.preset)
+    const [, name, rest] = nameAndUrl.exec(value.trim()) ?? []
+    return name === undefined || rest === undefined ? upstream('', value) : upstream(name, rest)
+  })
+}
+
+function upstream(name: string, written: string, preset?: NamedUpstream['preset']): NamedUpstream {
+  return { name, url: new URL(written.trim()), preset }
 }

@@ -22,15 +22,17 @@ export interface Passing {
   /** Already read, or null to stream what the caller sends. */
   readonly body: Buffer | null
   readonly status: 'ignored' | 'bypassed'
+  readonly timeoutMs: number
 }
 
 /** Resolves when the answer has ended; rejects (IdempotencyError) when the upstream failed before its head. */
 export function passThrough(passing: Passing): Promise<void> {
-  const { upstream, target, headers, request, response, status } = passing
+  const { upstream, target, headers, request, response, status, timeoutMs } = passing
   return new Promise((resolve, reject) => {
     let begun = false
+    const body = passing.body ?? (hasBody(request) ? request : null)
     const call = upstream.call(
-      { method: request.method ?? 'GET', target, headers, body: passing.body ?? (hasBody(request) ? request : null) },
+      { method: request.method ?? 'GET', target, headers, body, timeoutMs },
       {
         interim(code: number, raw: RawHeaders) {
           passInterim(response, code, raw)

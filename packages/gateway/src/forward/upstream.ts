@@ -11,10 +11,6 @@ export interface ForwardRequest {
   /** Raw list of names and values. */
   readonly headers: string[]
   readonly body: Buffer | NodeJS.ReadableStream | null
-}
-
-/** How an upstream is reached. */
-export interface UpstreamOptions {
   /** For the head, and between two bytes. */
   readonly timeoutMs: number
 }
@@ -30,13 +26,10 @@ export class Upstream {
   readonly #pool: Pool
   readonly #prefix: string
 
-  constructor(url: URL, options: UpstreamOptions) {
+  constructor(url: URL) {
     this.url = url
     this.#prefix = url.pathname.replace(/\/+$/, '')
     this.#pool = new Pool(url.origin, {
-      // undici's own limits of 300 s would cut long generations.
-      headersTimeout: options.timeoutMs,
-      bodyTimeout: options.timeoutMs,
       // undici's own limit of 16 KiB would make a 502 of an answer that was paid for.
       maxHeaderSize: 64 * 1024,
       connect: { timeout: connectTimeoutMs },
@@ -80,10 +73,18 @@ class Call implements UpstreamCall {
   }
 
   start(attempt: number): void {
-    const { method, target, headers, body } = this.#request
+    const { method, target, headers, body, timeoutMs } = this.#request
     try {
       this.#pool.dispatch(
-        { method: method as 'POST', path: target, headers, body: body as Buffer | null },
+        {
+          method: method as 'POST',
+          path: target,
+          headers,
+          body: body as Buffer | null,
+          // undici's own limits of 300 s would cut long generations.
+          headersTimeout: timeoutMs,
+          bodyTimeout: timeoutMs,
+        },
         {
           onConnect: (abort) => {
             this.#sent = true

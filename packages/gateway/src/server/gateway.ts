@@ -1,15 +1,7 @@
 /** The proxy: takes requests from node:http, brings covered ones to the exchange and passes the others through. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
-import {
-  type Exchange,
-  IdempotencyError,
-  type Plan,
-  planOf,
-  type RouteOptions,
-  refuse,
-  systemClock,
-} from 'oncekey/http'
+import { type Exchange, IdempotencyError, type Plan, planOf, refuse, systemClock } from 'oncekey/http'
 import { passThrough, type Upstream, upgrade, upstreamHeaders } from '../forward/index.ts'
 import type { Ledger, RequestAccount } from '../ledger/index.ts'
 import { BodyBudget } from './body.ts'
@@ -18,14 +10,24 @@ import { Connections } from './connections.ts'
 import { declineUpgrade, isWebSocket } from './decline.ts'
 import { lineOf, type RequestLog } from './line.ts'
 import { answerMalformed, isPlain, notPlain } from './malformed.ts'
-import { firstSegment, type Routes, type Target, targetOf } from './routing.ts'
+import {
+  firstSegment,
+  type GatewayRoute,
+  type Match,
+  optionsFor,
+  type Routes,
+  type Target,
+  targetOf,
+  upstreamOf,
+} from './routing.ts'
 
 /** What a gateway is made of. */
 export interface GatewayParts {
   readonly exchange: Exchange
   /** By name; the unnamed one has the name ''. */
   readonly upstreams: ReadonlyMap<string, Upstream>
-  readonly routes: Routes
+  /** By the name of the upstream. */
+  readonly routes: ReadonlyMap<string, Routes>
   readonly ledger: Ledger
   readonly log: RequestLog
 }
@@ -39,7 +41,9 @@ interface Routed {
   /** Without its name in front. */
   readonly path: string
   readonly place: Target
-  readonly route: RouteOptions
+  readonly match: Match
+  /** As far as the head of the request tells. */
+  readonly route: GatewayRoute
 }
 
 /** Passed bodies up to this are read before they go on. */
@@ -158,7 +162,8 @@ export class Gateway {
     body: Buffer,
     asked: Asked,
   ): Promise<void> {
-    const { name, upstream, target, place, route } = routed
+    const { name, upstream, target, place } = routed
+    const route = optionsFor(routed.match, body)
     const method = request.method ?? ''
     const account = this.#parts.ledger.account({
       upstream: name,
@@ -174,7 +179,10 @@ export class Gateway {
       request: { method, path: place.path, query: place.query, headers: request.rawHeaders, body },
       caller,
       account,
-      dispatch: (events) => upstream.call({ method, target, headers: headersFor(request, route, false), body }, events),
+      dispatch: (events) => {
+        const headers = headersFor(request, route, false)
+        return upstream.call({ method, target, headers, body, timeoutMs: route.upstreamTimeoutMs }, events)
+      },
     })
     if (done === 'bypass') await this.#pass(routed, request, response, body, 'bypassed')
   }
@@ -194,7 +202,8 @@ export class Gateway {
     if (small && read === undefined) return
     const whole = read?.body ?? body
     const headers = headersFor(request, route, whole === null)
-    const passed = passThrough({ upstream, target, headers, request, response, body: whole, status })
+    const timeoutMs = route.upstreamTimeoutMs
+    const passed = passThrough({ upstream, target, headers, request, response, body: whole, status, timeoutMs })
     return read === undefined ? passed : passed.finally(read.release)
   }
 
@@ -207,26 +216,26 @@ export class Gateway {
       )
     }
     const { upstreams, routes } = this.#parts
-    const segment = firstSegment(place.path)
-    const named = segment.name === '' ? undefined : upstreams.get(segment.name)
-    const upstream = named ?? upstreams.get('')
-    if (upstream === undefined) {
+    const picked = upstreamOf(upstreams, place.path)
+    const upstream = picked && upstreams.get(picked.name)
+    const rules = picked && routes.get(picked.name)
+    if (picked === undefined || upstream === undefined || rules === undefined) {
       const known = [...upstreams.keys()].map((name) => `/${name}/`).join(', ')
       throw new IdempotencyError(
         'unknown_upstream',
-        `No upstream has the name "${segment.name}". Paths begin with one of: ${known}.`,
+        `No upstream has the name "${firstSegment(place.path).name}". Paths begin with one of: ${known}.`,
       )
     }
-    const path = named === undefined ? place.path : segment.rest
-    const name = named === undefined ? '' : segment.name
-    const route = routes.find(name, request.method ?? '', path)
+    const { name, path } = picked
+    const match = rules.match(request.method ?? '', path)
     return {
       name,
       path,
       upstream,
       target: place.query === '' && !request.url?.endsWith('?') ? path : `${path}?${place.query}`,
       place,
-      route,
+      match,
+      route: match.options,
     }
   }
 
@@ -252,7 +261,7 @@ function shuttingDown(): IdempotencyError {
   return new IdempotencyError('shutting_down', sentence, { retryAfterMs: 1000 })
 }
 
-function headersFor(request: IncomingMessage, route: RouteOptions, keepLength: boolean): string[] {
+function headersFor(request: IncomingMessage, route: GatewayRoute, keepLength: boolean): string[] {
   const { tenantHeader, keyAliases } = route
   return upstreamHeaders(request.rawHeaders, { keepKey: false, tenantHeader, keyAliases, keepLength })
 }

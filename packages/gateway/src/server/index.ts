@@ -1,4 +1,4 @@
 /** The gateway's server: requests in, answers out. */
 export { Gateway } from './gateway.ts'
-export type { RouteRule } from './routing.ts'
-export { Routes } from './routing.ts'
+export type { GatewayRoute, RouteRule, UpstreamRoutes } from './routing.ts'
+export { Routes, upstreamOf } from './routing.ts'
