@@ -9,13 +9,29 @@ import { pretendPrice } from '../sandbox/index.ts'
 /** As for the engine's own calls (protocol.md, Store outage). */
 const storeTimeoutMs = 2_000
 
+/** What the public price lists call the provider of a preset; the others' prices are nobody's but the operator's. */
+const providerIds: Readonly<Record<string, string>> = {
+  openai: 'openai',
+  azure: 'azure',
+  anthropic: 'anthropic',
+  gemini: 'google',
+  mistral: 'mistral',
+  openrouter: 'openrouter',
+  bedrock: 'aws',
+}
+
 /** What executions cost, by the upstream's name. */
-export function pricesOf({ upstreams, prices }: Pick<GatewayConfig, 'upstreams' | 'prices'>): Map<string, Prices> {
+export function pricesOf({
+  upstreams,
+  presets,
+  prices,
+}: Pick<GatewayConfig, 'upstreams' | 'presets' | 'prices'>): Map<string, Prices> {
   return new Map(
-    [...upstreams].map(([name, url]) => [
-      name,
-      url.protocol === 'sandbox:' ? new Prices([...prices, pretendPrice], {}) : new Prices(prices, { url }),
-    ]),
+    [...upstreams].map(([name, url]) => {
+      if (url.protocol === 'sandbox:') return [name, new Prices([...prices, pretendPrice], {})]
+      const providerId = providerIds[presets.get(name)?.[0] ?? '']
+      return [name, new Prices(prices, { url, ...(providerId === undefined ? {} : { providerId }) })]
+    }),
   )
 }
 

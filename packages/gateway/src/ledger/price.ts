@@ -38,11 +38,13 @@ export class Prices {
   readonly #provider: Provider | undefined
   readonly #models = new Map<string, Provider | undefined>()
 
-  /** `at`: the upstream's URL, or the name that the public lists give its provider. */
+  /** `at`: the upstream's URL; for a host that the public lists do not know, the name that they give its provider. */
   constructor(own: readonly OwnPrice[], at: { readonly url?: URL; readonly providerId?: string }) {
     this.#own = own.map((price) => ({ ...price, pattern: patternOf(price.model) }))
     const { url, providerId } = at
-    this.#provider = providerId === undefined && url === undefined ? undefined : providerAt(url, providerId)
+    this.#provider =
+      (url === undefined ? undefined : findProvider({ providerApiUrl: url.href })) ??
+      (providerId === undefined ? undefined : findProvider({ providerId }))
   }
 
   /** Billionths of a US dollar, as a whole number. `model`: as the request named it, where the answer names none. */
@@ -78,11 +80,6 @@ export class Prices {
     if (this.#models.size >= rememberedModels) this.#models.clear()
     this.#models.set(name, model)
   }
-}
-
-function providerAt(url: URL | undefined, providerId: string | undefined): Provider | undefined {
-  if (providerId !== undefined) return findProvider({ providerId })
-  return url === undefined ? undefined : findProvider({ providerApiUrl: url.href })
 }
 
 /** The provider as if it had this one model, so that the next search ends at once. */

@@ -87,6 +87,8 @@ describe('the public lists', () => {
     expect(openai.nanodollars(usage('nobody-9'), undefined)).toBeUndefined()
     expect(openai.nanodollars(usage(undefined), undefined)).toBeUndefined()
     expect(openai.nanodollars(usage('whisper-1'), undefined)).toBeUndefined()
+    const proxied = new Prices([], { url: new URL('https://ai.corp.example'), providerId: 'openai' })
+    expect(proxied.nanodollars(usage('gpt-5-mini'), undefined)).toBeGreaterThan(0)
     const local = new Prices([], { url: new URL('http://127.0.0.1:11434') })
     expect(local.nanodollars(usage('gpt-5-mini'), undefined)).toBeUndefined()
   })
