@@ -79,6 +79,7 @@ async function openEngine(
     observer: (event) => {
       logEvent(log, event)
       if (event.kind === 'swept') ledger.abandoned(event.abandoned)
+      if (event.kind === 'abandoned') ledger.abandoned(1)
     },
     ...(config.pepper === undefined ? {} : { pepper: config.pepper }),
     ...(config.encryption === undefined ? {} : { encryption: config.encryption }),
