@@ -14,7 +14,7 @@ import { loadPepper } from './pepper.ts'
 import { limits } from './policy.ts'
 import type { Random } from './random.ts'
 import type { AttemptId, IdempotencyRecord } from './record.ts'
-import type { ClaimAnswer, ClaimRequest, Store } from './store.ts'
+import type { ClaimAnswer, ClaimRequest, GrantedBy, Store } from './store.ts'
 import type { Recording } from './stream.ts'
 import { Sweeper } from './sweep.ts'
 import { type Live, type LiveNews, Lives } from './wait.ts'
@@ -34,7 +34,7 @@ export interface EngineParts {
 
 /** What came of asking for an operation. `joined` tells a wait or a shared execution from a plain replay. */
 export type Begun =
-  | { readonly kind: 'granted'; readonly attempt: Attempt }
+  | { readonly kind: 'granted'; readonly by: GrantedBy | 'yours'; readonly attempt: Attempt }
   | {
       readonly kind: 'recorded'
       readonly record: IdempotencyRecord
@@ -229,7 +229,8 @@ export class Engine {
     const { record } = answer
     const by = answer.kind === 'granted' ? answer.by : 'yours'
     this.#observer?.({ kind: 'granted', recordId: asked.recordId, by, attempt: record.attempt })
-    return { kind: 'granted', attempt: new Attempt(this.#home, live, asked.recordId, record, asked.policy, sentMs) }
+    const attempt = new Attempt(this.#home, live, asked.recordId, record, asked.policy, sentMs)
+    return { kind: 'granted', by, attempt }
   }
 
   #request(asked: Asked): ClaimRequest {

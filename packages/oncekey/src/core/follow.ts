@@ -26,6 +26,8 @@ export class Follower implements StreamReader {
   wake: (() => void) | undefined
   offset: number
   state: 'open' | 'ended' | 'cut' = 'open'
+  /** The head that the outcome was sealed with, once it is. */
+  sealedHead: Uint8Array | undefined
   readonly #parts: FollowParts
   readonly #queue: Uint8Array[] = []
   #fetched: number
@@ -102,7 +104,10 @@ export class Follower implements StreamReader {
         this.#fetched += piece.length
       }
     }
-    if (state === 'completed') this.#sealedAt = bodyLength
+    if (state === 'completed') {
+      this.#sealedAt = bodyLength
+      this.sealedHead = now.record.head
+    }
     if (this.#sealedAt === this.offset) this.state = 'ended'
     if (this.#queue.length > 0 || this.state === 'ended') this.wake?.()
   }

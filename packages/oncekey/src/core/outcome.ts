@@ -76,6 +76,8 @@ export type OutcomeHead =
       readonly headers: readonly string[]
       /** An event stream or another body that is followed as it comes. */
       readonly stream: boolean
+      /** What the adapter wants back with every replay: JSON. */
+      readonly note?: unknown
     }
 
 /** The format of heads that this version writes. */

@@ -25,6 +25,8 @@ export interface RecordingParts {
 /** The recording of one attempt's body. The upstream pushes, the store keeps, readers pull. */
 export class Recording {
   readonly head: Uint8Array
+  /** What the adapter keeps with the outcome; there once it has settled. */
+  note: unknown
   readonly readBack: (offset: number) => Promise<readonly Uint8Array[]>
   /** Bytes pushed so far. */
   length = 0
@@ -113,17 +115,17 @@ export class Recording {
     void this.#tellDropped()
   }
 
-  /** All of it is here: append what is left, then settle with the last piece in the same step as the seal. */
-  async settle(shared: unknown): Promise<Settled> {
+  /** All of it is here: append what is left, then settle with `head` and the last piece in the same step as the seal. */
+  async settle(head: Uint8Array, shared: unknown): Promise<Settled> {
     const { attempt } = this.#parts
     this.#gather?.cancel()
     const drained = this.#drained()
     if (await this.#overdue(drained)) {
-      void drained.then(() => attempt.settle(this.#end(), shared))
+      void drained.then(() => attempt.settle(this.#end(head), shared))
       this.#seal()
       return { kind: 'unrecorded' }
     }
-    const settled = await attempt.settle(this.#end(), shared)
+    const settled = await attempt.settle(this.#end(head), shared)
     if (settled.kind === 'superseded') this.cut()
     else this.#seal()
     return settled
@@ -244,13 +246,13 @@ export class Recording {
   }
 
   /** What settles it; asked once. */
-  #end(): End {
+  #end(head: Uint8Array): End {
     const { hasher } = this.#parts
     const rest = this.#rest()
     hasher.update(rest.bytes)
     const digest = hasher.digest()
-    if (!this.#dropped) return { kind: 'completed', outcome: 'response', head: this.head, rest, digest }
-    return { kind: 'completed', outcome: 'omitted', head: this.head, rest: { offset: 0, bytes: none }, digest }
+    if (!this.#dropped) return { kind: 'completed', outcome: 'response', head, rest, digest }
+    return { kind: 'completed', outcome: 'omitted', head, rest: { offset: 0, bytes: none }, digest }
   }
 
   /** Has the store been away for as long as a caller is held? False as soon as all is appended. */

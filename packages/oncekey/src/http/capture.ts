@@ -2,10 +2,10 @@
 import type { Attempt, Settled } from '../core/attempt.ts'
 import type { Engine } from '../core/engine.ts'
 import { IdempotencyError } from '../core/errors.ts'
-import { classOf, type EndingClass, encodeHead, fateOf } from '../core/outcome.ts'
 import type { Recording } from '../core/stream.ts'
 import { concat } from '../core/window.ts'
 import type { StreamScanner } from '../providers/index.ts'
+import type { Account } from './account.ts'
 import type {
   Dispatch,
   HttpCaller,
@@ -15,11 +15,12 @@ import type {
   UpstreamFailure,
   WholeAnswer,
 } from './caller.ts'
+import { Conclusion } from './conclusion.ts'
 import { Drain } from './drain.ts'
-import { failureError, type Head, headOf, isEventStream } from './ending.ts'
-import { answerHeaders, fieldValue, type RawHeaders, replayHeaders } from './headers.ts'
+import { type Head, headOf, isEventStream } from './ending.ts'
+import { answerHeaders, type RawHeaders } from './headers.ts'
 import { LiveCapture } from './live.ts'
-import type { StreamDecoder } from './pump.ts'
+import type { Codings } from './replay.ts'
 import type { RouteOptions } from './route.ts'
 
 /** What an execution works with. */
@@ -29,8 +30,8 @@ export interface ExecutionParts {
   readonly route: RouteOptions
   readonly request: HttpRequest
   readonly caller: HttpCaller
-  /** Undoes a content coding for the scanner; undefined for one nobody knows. */
-  readonly decoder: (coding: string) => StreamDecoder | undefined
+  readonly codings: Codings
+  readonly account: Account | undefined
   readonly report: ExecutionReport
   /** The caller is about to be refused or cut: whoever retries must find that he has no answer. */
   readonly leaving: () => Promise<void>
@@ -55,9 +56,6 @@ export interface ExecutionReport {
   refused(error: IdempotencyError): void
 }
 
-/** What duplicates in this process are handed. */
-export type SharedAnswer = { readonly answer: WholeAnswer } | { readonly error: IdempotencyError } | undefined
-
 /** Answers of known length up to this are handed over in one piece after settle (http.md, Order). */
 const wholeBytes = 1024 * 1024
 
@@ -71,13 +69,16 @@ export class Execution implements UpstreamEvents {
   #live: LiveCapture | undefined
   #trailers: RawHeaders = []
   #mode: 'waiting' | 'collect' | 'live' | 'passing' | 'over' = 'waiting'
+  readonly #conclusion: Conclusion
   readonly #drain: Drain
   readonly #done: Promise<void>
   #resolve: () => void = () => undefined
 
   constructor(parts: ExecutionParts) {
     this.#parts = parts
-    const { attempt, drainMs, engine, route, wanted } = parts
+    const { attempt, caller, codings, account, drainMs, engine, route, wanted } = parts
+    const { digest } = engine
+    this.#conclusion = new Conclusion({ digest, attempt, route, caller, decode: codings.decode, account })
     this.#drain = new Drain({
       clock: engine.clock,
       onDisconnect: route.onDisconnect,
@@ -179,9 +180,9 @@ export class Execution implements UpstreamEvents {
     const live = this.#live
     if (this.#mode !== 'live' || live === undefined) return
     this.#mode = 'over'
-    if (!(await live.finish(clean))) {
+    if (!(await live.finish(clean, (usage) => this.#conclusion.streamed(live.status, usage)))) {
       // Settled first and cut afterwards, so that a retry never joins a dying stream.
-      await this.#endAs('indeterminate', 0, undefined)
+      await this.#conclusion.truncated(live.status)
       await this.#parts.leaving()
       live.recording.cut()
     }
@@ -200,7 +201,7 @@ export class Execution implements UpstreamEvents {
     if (head === undefined || this.#mode !== 'collect') return
     this.#mode = 'passing'
     this.#call?.pause()
-    await this.#endAs(head.class, head.retryAfterMs, undefined)
+    await this.#conclusion.unkept(head)
     const { caller, report } = this.#parts
     if (caller.hasLeft) {
       this.#call?.abort()
@@ -219,56 +220,22 @@ export class Execution implements UpstreamEvents {
   }
 
   async #concludeWhole(complete: boolean): Promise<void> {
-    const { engine, route, report, attempt } = this.#parts
     const head = this.#head
     if (head === undefined) return
-    const body = concat(this.#chunks, this.#collected)
-    const header = (name: string): string | undefined => fieldValue(head.headers, name)
-    const ending = classOf({ kind: 'response', status: head.status, header, complete }, route.classify)
-    const answer = { status: head.status, headers: answerHeaders(head.headers), body }
-    if (ending.class === 'final') {
-      const stored = replayHeaders(head.headers, route.replayHeaders)
-      const encoded = encodeHead({ kind: 'response', status: head.status, headers: stored, stream: false })
-      const rest = { offset: 0, bytes: body }
-      const end = {
-        kind: 'completed',
-        outcome: 'response',
-        head: encoded,
-        rest,
-        digest: engine.digest.sha256(body),
-      } as const
-      const settled = await attempt.settle(end, { answer: { ...answer, headers: stored } } satisfies SharedAnswer)
-      report.whole(answer, this.#trailers, settled)
-    } else if (complete) {
-      const settled = await this.#endAs(ending.class, ending.retryAfterMs, { answer })
-      report.whole(answer, this.#trailers, settled?.kind === 'superseded' ? settled : undefined)
-    } else {
+    if (!complete) {
       const cause = new Error('the answer broke off')
-      return this.#concludeFailure({ code: 'upstream_unreachable', sent: true, cause }, ending)
+      return this.#concludeFailure({ code: 'upstream_unreachable', sent: true, cause }, head)
     }
+    const { answer, settled } = await this.#conclusion.whole(head, concat(this.#chunks, this.#collected))
+    this.#parts.report.whole(answer, this.#trailers, settled)
     this.#resolve()
   }
 
-  /** `said`: what the status of an answer that broke off has told already. */
-  async #concludeFailure(failure: UpstreamFailure, said?: ReturnType<typeof classOf>): Promise<void> {
-    const { route, report, attempt } = this.#parts
-    const ending = said ?? classOf({ kind: 'failed', sent: failure.sent, cause: failure.cause }, route.classify)
-    const fate = fateOf(ending.class, attempt.policy.onAbandoned)
-    const error = failureError(failure, ending.class, fate)
-    await this.#endAs(ending.class, ending.retryAfterMs, { error })
+  async #concludeFailure(failure: UpstreamFailure, head?: Head): Promise<void> {
+    const error = await this.#conclusion.failure(failure, head)
     await this.#parts.leaving()
-    report.refused(error)
+    this.#parts.report.refused(error)
     this.#resolve()
-  }
-
-  /** Ends the attempt by class and policy, without an outcome. */
-  async #endAs(ending: EndingClass, retryAfterMs: number, shared: SharedAnswer): Promise<Settled | undefined> {
-    const { attempt } = this.#parts
-    const fate = fateOf(ending === 'final' ? 'indeterminate' : ending, attempt.policy.onAbandoned)
-    if (fate === 'unknown') return attempt.settle({ kind: 'unknown', digest: 'unknown' }, shared)
-    if (fate !== 'lapse') return attempt.settle({ kind: 'released', retryAfterMs, digest: 'released' }, shared)
-    attempt.lapse()
-    return undefined
   }
 
   #cancelled(): void {

@@ -35,6 +35,11 @@ export function isEventStream(headers: RawHeaders): boolean {
   return /^\s*text\/event-stream\b/i.test(fieldValue(headers, 'content-type') ?? '')
 }
 
+/** Is it JSON, as one value and not as a stream of lines? */
+export function isJsonAnswer(headers: RawHeaders): boolean {
+  return /^\s*(?:application|text)\/(?:[\w.-]+\+)?json\s*(?:;|$)/i.test(fieldValue(headers, 'content-type') ?? '')
+}
+
 /** A failure as the caller is told of it: above all, whether the request may have run. */
 export function failureError(
   failure: UpstreamFailure,

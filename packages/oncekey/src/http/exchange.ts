@@ -3,14 +3,16 @@ import type { Attempt, Settled } from '../core/attempt.ts'
 import type { Begun, Engine } from '../core/engine.ts'
 import { IdempotencyError } from '../core/errors.ts'
 import type { Asked } from '../core/operation.ts'
+import type { Account } from './account.ts'
 import type { Dispatch, HttpCaller, HttpRequest } from './caller.ts'
-import { Execution, type ExecutionReport, type SharedAnswer } from './capture.ts'
+import { Execution, type ExecutionReport } from './capture.ts'
+import type { SharedAnswer } from './conclusion.ts'
 import { Identities, type Identity, policyFor } from './identity.ts'
 import { leave } from './keyless.ts'
 import { pump } from './pump.ts'
 import { internal, refuse, withRecord } from './refuse.ts'
 import { type Codings, join, joinHere, type ReplayParts, replay, sendDecoded } from './replay.ts'
-import { type AnswerStatus, type Echo, ownFields, sendWhole } from './respond.ts'
+import { type Echo, ownFields, sendWhole } from './respond.ts'
 import type { Plan, RouteOptions } from './route.ts'
 
 type Cover = Extract<Plan, { kind: 'cover' }>
@@ -24,6 +26,7 @@ export interface Exchanged {
   readonly dispatch: Dispatch
   /** The principal as the application knows it; replaces the digest of the credential. */
   readonly tenant?: string
+  readonly account?: Account
 }
 
 /** A follower whose attempt fails before a byte came begins again; a store that loses bodies must not keep it busy. */
@@ -71,6 +74,7 @@ export class Exchange {
     const { caller } = exchanged
     const identity = await this.#identities.identify(exchanged)
     const { keyless } = identity
+    exchanged.account?.named(identity.tenant, identity.recordId)
     const gone = async (): Promise<boolean> =>
       keyless === undefined || leave(this.#engine.calls, keyless, identity.recordId)
     const stopListening = keyless === undefined ? undefined : caller.onLeave(() => void gone())
@@ -108,6 +112,7 @@ export class Exchange {
       const begun = await this.#engine.begin(asked)
       switch (begun.kind) {
         case 'granted':
+          exchanged.account?.granted(begun.attempt.record.attempt, begun.by)
           await this.#engine.track(this.#execute(exchanged, identity, begun.attempt, echo, gone))
           return 'handled'
         case 'bypassed':
@@ -145,7 +150,8 @@ export class Exchange {
       route,
       request,
       caller,
-      decoder: this.#codings.stream,
+      codings: this.#codings,
+      account: exchanged.account,
       report: this.#report(exchanged, identity, attempt, echo, answered, () => execution.trailers),
       drainMs: plan.key === undefined ? drainMs.keyless : drainMs.keyed,
       leaving: async () => void (await gone()),
@@ -232,15 +238,16 @@ export class Exchange {
         return (await replay(parts, begun.record, begun.body)) !== 'unstarted'
       }
       case 'shared': {
-        const shared = begun.shared as SharedAnswer
+        const shared = begun.shared as SharedAnswer | undefined
         // The execution ended without an answer that others may have: ask the record.
         if (shared === undefined) return false
         const status = identity.inferred ? 'inferred' : 'joined'
         if ('error' in shared) refuse(caller, shared.error, request, echo)
         else {
+          exchanged.account?.spared('joined', shared.note)
           const own = ownFields(status, echo)
           if (begun.as === 'completed' && !begun.recorded) own.push(...unrecorded)
-          sendDecoded(this.#parts(exchanged, identity, status, echo), shared.answer, own)
+          sendDecoded(this.#parts(exchanged, identity, 'joined', echo), shared.answer, own)
         }
         return true
       }
@@ -251,7 +258,12 @@ export class Exchange {
     }
   }
 
-  #parts({ request, caller, route }: Exchanged, identity: Identity, status: AnswerStatus, echo: Echo): ReplayParts {
+  #parts(
+    { request, caller, route, account }: Exchanged,
+    identity: Identity,
+    how: 'replayed' | 'joined',
+    echo: Echo,
+  ): ReplayParts {
     return {
       engine: this.#engine,
       codings: this.#codings,
@@ -260,7 +272,9 @@ export class Exchange {
       caller,
       echo,
       skewMs: route.policy.skewMs,
-      status: identity.inferred ? 'inferred' : status,
+      how,
+      status: identity.inferred ? 'inferred' : how,
+      account,
     }
   }
 }

@@ -12,6 +12,8 @@ import { givenTenant, tenantOf } from './tenant.ts'
 
 /** What a covered request is to the store. */
 export interface Identity {
+  /** With the kind of its source in front. */
+  readonly tenant: string
   readonly recordId: RecordId
   readonly fingerprints: RequestFingerprints
   /** Where declared retries of the same request find each other; only for `retries`. */
@@ -55,20 +57,21 @@ export class Identities {
     const place = `${request.method} ${request.path}`
     const named = (kind: string, key: string): RecordId =>
       recordId(digest, pepper, { tenant: owner, scope: `${kind} ${place}`, key })
+    const known = { tenant: owner, fingerprints }
     if (plan.key !== undefined) {
       const split = route.mismatch === 'split' ? `split ${fingerprints.fingerprint}` : 'key'
-      return { recordId: named(split, plan.key), fingerprints, keyless: undefined, inferred: false }
+      return { ...known, recordId: named(split, plan.key), keyless: undefined, inferred: false }
     }
     if (plan.keyless === 'content') {
-      return { recordId: named('content', fingerprints.fingerprint), fingerprints, keyless: undefined, inferred: true }
+      return { ...known, recordId: named('content', fingerprints.fingerprint), keyless: undefined, inferred: true }
     }
     const listId = digest.hmac(pepper, ['keyless', owner, place, fingerprints.fingerprint])
     const ticket = { listId, count: plan.retryCount }
     const found = await adopt(this.#engine.calls, ticket, route.policy.skewMs)
-    if (found !== undefined) return { recordId: found, fingerprints, keyless: ticket, inferred: true }
+    if (found !== undefined) return { ...known, recordId: found, keyless: ticket, inferred: true }
     const fresh = digest.sha256(this.#engine.random.bytes(32)) as RecordId
     await enter(this.#engine.calls, ticket, fresh)
-    return { recordId: fresh, fingerprints, keyless: ticket, inferred: false }
+    return { ...known, recordId: fresh, keyless: ticket, inferred: false }
   }
 }
 

@@ -2,13 +2,14 @@
 import type { Attempt } from '../core/attempt.ts'
 import type { Timer } from '../core/clock.ts'
 import type { Engine } from '../core/engine.ts'
-import { encodeHead } from '../core/outcome.ts'
+import { encodeHead, type OutcomeHead } from '../core/outcome.ts'
 import { Recording } from '../core/stream.ts'
-import { type StreamScanner, streamScanner } from '../providers/index.ts'
+import { type StreamScanner, streamScanner, type Usage } from '../providers/index.ts'
 import type { HttpRequest } from './caller.ts'
 import { type Head, isEventStream } from './ending.ts'
 import { fieldValue, replayHeaders } from './headers.ts'
 import type { StreamDecoder } from './pump.ts'
+import type { Codings } from './replay.ts'
 import type { RouteOptions } from './route.ts'
 
 /** What a capture works with. */
@@ -17,8 +18,7 @@ export interface LiveParts {
   readonly attempt: Attempt
   readonly route: RouteOptions
   readonly request: HttpRequest
-  /** Undoes a content coding for the scanner; undefined for one nobody knows. */
-  readonly decoder: (coding: string) => StreamDecoder | undefined
+  readonly codings: Codings
 }
 
 /** How the capture steers the upstream call. */
@@ -36,9 +36,11 @@ const afterTerminatorMs = 1_000
 export class LiveCapture {
   readonly recording: Recording
   readonly scanner: StreamScanner
+  readonly status: number
   readonly #parts: LiveParts
   readonly #control: LiveControl
   readonly #length: number | undefined
+  readonly #head: Extract<OutcomeHead, { kind: 'response' }>
   readonly #decoder: StreamDecoder | undefined
   readonly #coded: boolean
   #afterTerminator: Timer | undefined
@@ -46,16 +48,18 @@ export class LiveCapture {
   #scanning: Promise<void> = Promise.resolve()
 
   constructor(parts: LiveParts, head: Head, control: LiveControl) {
-    const { engine, attempt, route, request, decoder } = parts
+    const { engine, attempt, route, request, codings } = parts
     this.#parts = parts
     this.#control = control
     this.#length = head.length
+    this.status = head.status
     const headers = replayHeaders(head.headers, route.replayHeaders)
+    this.#head = { kind: 'response', status: head.status, headers, stream: isEventStream(head.headers) }
     this.recording = new Recording({
       attempt,
       clock: engine.clock,
       hasher: engine.digest.hasher(),
-      head: encodeHead({ kind: 'response', status: head.status, headers, stream: isEventStream(head.headers) }),
+      head: encodeHead(this.#head),
       maxBytes: route.maxOutcomeBytes,
       readBack: (offset) => engine.calls.readBody(attempt.recordId, attempt.attemptId, offset),
       onResume: () => control.resume(),
@@ -63,7 +67,7 @@ export class LiveCapture {
     const contentType = fieldValue(head.headers, 'content-type')
     const coding = fieldValue(head.headers, 'content-encoding')?.toLowerCase()
     this.#coded = coding !== undefined && coding !== 'identity'
-    this.#decoder = coding === undefined || !this.#coded ? undefined : decoder(coding)
+    this.#decoder = coding === undefined || !this.#coded ? undefined : codings.stream(coding)
     // A coding nobody here can undo hides the events: its clean end has to do.
     const readable = !this.#coded || this.#decoder !== undefined
     this.scanner = streamScanner(
@@ -95,12 +99,18 @@ export class LiveCapture {
     })
   }
 
-  /** The upstream has ended, `clean` or not. True when the body is whole: then it is settled, whatever came of that. */
-  async finish(clean: boolean): Promise<boolean> {
+  /**
+   * The upstream has ended, `clean` or not. True when the body is whole: then it is settled, whatever came of that, with
+   * what `note` makes of its usage beside it.
+   */
+  async finish(clean: boolean, note: (usage: Usage | undefined) => unknown): Promise<boolean> {
     await this.#scanning
     this.#afterTerminator?.cancel()
     if (this.scanner.end(clean) !== 'complete') return false
-    await this.recording.settle(undefined)
+    const { recording } = this
+    recording.note = note(this.scanner.usage)
+    const head = recording.note === undefined ? recording.head : encodeHead({ ...this.#head, note: recording.note })
+    await recording.settle(head, undefined)
     return true
   }
 

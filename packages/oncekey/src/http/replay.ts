@@ -3,11 +3,12 @@ import type { Engine } from '../core/engine.ts'
 import { IdempotencyError } from '../core/errors.ts'
 import { Follower } from '../core/follow.ts'
 import type { RecordId } from '../core/key.ts'
-import { decodeHead } from '../core/outcome.ts'
+import { decodeHead, type OutcomeHead } from '../core/outcome.ts'
 import type { StreamReader } from '../core/reader.ts'
 import type { IdempotencyRecord } from '../core/record.ts'
 import type { Recording } from '../core/stream.ts'
 import { offsetAfterEvent, streamScanner } from '../providers/index.ts'
+import type { Account } from './account.ts'
 import type { HttpCaller, HttpRequest, WholeAnswer } from './caller.ts'
 import type { DecodeBody } from './fingerprint.ts'
 import { fieldValue, type RawHeaders } from './headers.ts'
@@ -30,7 +31,10 @@ export interface ReplayParts {
   readonly caller: HttpCaller
   readonly echo: Echo
   readonly skewMs: number
+  readonly how: 'replayed' | 'joined'
+  /** The same as the caller is told it: `inferred` where it was matched without a key. */
   readonly status: AnswerStatus
+  readonly account: Account | undefined
 }
 
 /** A recorded response whose body is in hand, or is read from the store as the caller takes it. */
@@ -43,8 +47,13 @@ export async function replay(
   if (head.kind !== 'response') throw notHttp()
   const own = ownFields(parts.status, parts.echo, record)
   if (body === undefined) {
-    return flow(parts, follow(parts, record), head, own, { there: record.bodyLength, whole: true })
+    return told(
+      parts,
+      flow(parts, follow(parts, record), head, own, { there: record.bodyLength, whole: true }),
+      () => head,
+    )
   }
+  parts.account?.spared(parts.how, head.note)
   const lastEventId = head.stream ? fieldValue(parts.request.headers, 'last-event-id') : undefined
   const from = lastEventId === undefined ? undefined : offsetAfterEvent(body, lastEventId)
   sendDecoded(
@@ -60,7 +69,9 @@ export function join(parts: ReplayParts, record: IdempotencyRecord): Promise<Pum
   const head = decodeHead(record.head)
   if (head.kind !== 'response') throw notHttp()
   const own = ownFields(parts.status, parts.echo)
-  return flow(parts, follow(parts, record), head, own, { there: record.bodyLength, whole: false })
+  const follower = follow(parts, record)
+  const sealed = (): OutcomeHead => decodeHead(follower.sealedHead)
+  return told(parts, flow(parts, follower, head, own, { there: record.bodyLength, whole: false }), sealed)
 }
 
 /** A stream that runs in this process. */
@@ -68,7 +79,17 @@ export function joinHere(parts: ReplayParts, recording: Recording): Promise<Pump
   const head = decodeHead(recording.head)
   if (head.kind !== 'response') throw notHttp()
   const own = ownFields(parts.status, parts.echo)
-  return flow(parts, recording.reader(0), head, own, { there: recording.visible, whole: false })
+  const joined = flow(parts, recording.reader(0), head, own, { there: recording.visible, whole: false })
+  return told(parts, joined, () => ({ ...head, note: recording.note }))
+}
+
+/** Tells the account once the body has been delivered whole: before that nobody knows that it will be. */
+async function told(parts: ReplayParts, flowing: Promise<Pumped>, sealed: () => OutcomeHead): Promise<Pumped> {
+  const pumped = await flowing
+  if (pumped !== 'ended' || parts.account === undefined) return pumped
+  const head = sealed()
+  parts.account.spared(parts.how, head.kind === 'response' ? head.note : undefined)
+  return pumped
 }
 
 /** A whole answer, decoded where the caller does not take its coding. */
@@ -81,7 +102,7 @@ export function sendDecoded(parts: ReplayParts, answer: WholeAnswer, own: readon
   sendWhole(parts.caller, { ...answer, headers: withoutCoding(answer.headers), body: decoded }, own)
 }
 
-function follow(parts: ReplayParts, record: IdempotencyRecord): StreamReader {
+function follow(parts: ReplayParts, record: IdempotencyRecord): Follower {
   const { engine, recordId, skewMs } = parts
   return new Follower({ calls: engine.calls, clock: engine.clock, recordId, record, skewMs })
 }

@@ -7,38 +7,33 @@ import type { EventMembers } from './provider.ts'
 /** Which members to look at, and how to get to them. */
 export interface JsonShape {
   readonly report?: keyof EventMembers
+  /** A number that is counted under this name. */
+  readonly count?: string
+  /** A string that is told under this name, cut at 128 bytes. */
+  readonly text?: string
   readonly members?: ReadonlyMap<string, JsonShape>
   readonly items?: JsonShape
 }
 
-const report = (name: keyof EventMembers): JsonShape => ({ report: name })
-const candidate: JsonShape = { members: new Map([['finishReason', report('finishReason')]]) }
-
-/** All that tells the events of all providers apart. */
-export const eventShape: JsonShape = {
-  members: new Map<string, JsonShape>([
-    ['type', report('type')],
-    ['object', report('object')],
-    ['error', report('error')],
-    ['message', report('message')],
-    ['response', report('response')],
-    ['usageMetadata', report('usageMetadata')],
-    ['candidates', { report: 'candidates', items: candidate }],
-    ['promptFeedback', { members: new Map([['blockReason', report('blockReason')]]) }],
-  ]),
+/** Hears the members that a shape names. */
+export interface JsonSink {
+  /** When its value begins (a container, a literal) or ends (a string). */
+  see(name: keyof EventMembers, value: string | boolean): void
+  count(name: string, value: number): void
+  text(name: string, value: string): void
 }
 
 const quote = 0x22
 const backslash = 0x5c
-/** Longer keys and values are none of ours; OpenAI's longest event name has 41 bytes. */
-const captureBytes = 64
+/** Longer keys are none of ours; a model's name may have some more bytes than OpenAI's longest event name, which has 41. */
+const captureBytes = 128
 /** Deeper than any shape goes; below it only brackets are counted. */
 const watchedDepth = 8
 
 /** A pushdown reader for one JSON text at a time. Lenient: it judges where values are, not whether they are valid. */
 export class JsonPeek {
-  readonly #root: JsonShape
-  readonly #see: (name: keyof EventMembers, value: string | boolean) => void
+  #root: JsonShape
+  readonly #sink: JsonSink
   readonly #shapes: (JsonShape | undefined)[] = new Array<JsonShape | undefined>(watchedDepth).fill(undefined)
   readonly #objects: boolean[] = new Array<boolean>(watchedDepth).fill(false)
   readonly #capture = new Uint8Array(captureBytes)
@@ -52,11 +47,16 @@ export class JsonPeek {
   #inString = false
   #isKey = false
   #escaped = false
+  #counting = false
 
-  /** `see` gets each watched member when its value begins (a container, a literal) or ends (a string). */
-  constructor(root: JsonShape, see: (name: keyof EventMembers, value: string | boolean) => void) {
+  constructor(root: JsonShape, sink: JsonSink) {
     this.#root = root
-    this.#see = see
+    this.#sink = sink
+  }
+
+  /** What to look at from the next text on. */
+  set root(root: JsonShape) {
+    this.#root = root
   }
 
   /** One object or array was opened and closed, and nothing else. */
@@ -69,6 +69,7 @@ export class JsonPeek {
     this.#depth = 0
     this.#current = undefined
     this.#opened = this.#broken = this.#expectKey = this.#inString = this.#escaped = false
+    this.#counting = false
   }
 
   push(bytes: Uint8Array, from: number, to: number): void {
@@ -96,7 +97,7 @@ export class JsonPeek {
     this.#isKey = this.#expectKey
     this.#capturing = this.#isKey
       ? this.#shapes[this.#depth]?.members !== undefined
-      : this.#current?.report !== undefined
+      : this.#current?.report !== undefined || this.#current?.text !== undefined
   }
 
   /** Goes on to the end of the string or of the bytes; answers where it stopped. */
@@ -148,9 +149,10 @@ export class JsonPeek {
   }
 
   #report(value: string | boolean): void {
-    const name = this.#current?.report
+    const shape = this.#current
     this.#current = undefined
-    if (name !== undefined) this.#see(name, value)
+    if (shape?.report !== undefined) this.#sink.see(shape.report, value)
+    else if (shape?.text !== undefined && typeof value === 'string') this.#sink.text(shape.text, value)
   }
 
   #open(isObject: boolean): void {
@@ -172,6 +174,7 @@ export class JsonPeek {
   }
 
   #close(): void {
+    if (this.#counting) this.#endCount()
     if (this.#depth === 0) this.#broken = true
     else this.#depth -= 1
     this.#current = undefined
@@ -179,6 +182,7 @@ export class JsonPeek {
   }
 
   #next(): void {
+    if (this.#counting) this.#endCount()
     if (this.#depth >= watchedDepth) return
     const isObject = this.#objects[this.#depth] === true
     this.#expectKey = isObject
@@ -188,7 +192,22 @@ export class JsonPeek {
   /** Numbers, true, false, null: the first byte that tells whether it counts as something (0, false and null do not). */
   #literal(byte: number): void {
     if (this.#depth === 0) this.#broken = true
+    if (this.#current?.count !== undefined) return this.#digit(byte)
     if (this.#current === undefined || byte === 0x2d || byte === 0x2e || byte === 0x30) return
     this.#report(byte === 0x74 || (byte > 0x30 && byte <= 0x39))
+  }
+
+  #digit(byte: number): void {
+    if (!this.#counting) this.#captured = 0
+    this.#counting = true
+    if (this.#captured < captureBytes) this.#capture[this.#captured++] = byte
+  }
+
+  /** A number has no end of its own: the comma or bracket behind it tells. What is none, like null, counts nothing. */
+  #endCount(): void {
+    this.#counting = false
+    const value = Number(this.#text())
+    const name = this.#current?.count
+    if (name !== undefined && value >= 0 && Number.isFinite(value)) this.#sink.count(name, value)
   }
 }

@@ -1,4 +1,5 @@
 /** What the layer has to know about an AI API: how its event streams begin, how they end, and how they fail. */
+import type { Usage } from './usage.ts'
 
 /**
  * How a body tells that it is whole. `sse` is an event stream of nobody we know, `opaque` no event stream at all
@@ -24,6 +25,8 @@ export interface StreamScanner {
   readonly failed: boolean
   /** At the very begin or just after a blank line of an event stream: a comment put here harms no event. */
   readonly atEventEnd: boolean
+  /** What the body has said so far that it used; undefined while it has said nothing. */
+  readonly usage: Usage | undefined
   push(bytes: Uint8Array): void
   /** The verdict, once. `clean`: the body ended as its framing promised; else the connection broke. */
   end(clean: boolean): StreamEnd
@@ -48,7 +51,7 @@ export interface ProviderEvent {
   readonly name: string
   /** The first data line without the blanks around it; empty when it is longer than a marker could be. */
   readonly marker: string
-  /** Strings as themselves (cut at 64 bytes), all else as its truthiness, as clients in JavaScript and Python test it. */
+  /** Strings as themselves (cut at 128 bytes), all else as its truthiness, as clients in JavaScript and Python test it. */
   readonly members: Readonly<EventMembers>
 }
 

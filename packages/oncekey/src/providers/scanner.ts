@@ -1,10 +1,13 @@
 /** Chooses how a body's end is told, by path, content type and first event, and watches the body go by. */
 import { anthropic } from './anthropic.ts'
 import { GeminiArrayScanner, gemini } from './gemini.ts'
+import { JsonAnswerScanner, OpaqueScanner } from './opaque.ts'
 import { openaiChat, openaiResponses } from './openai.ts'
-import { eventShape, JsonPeek } from './peek.ts'
+import { JsonPeek, type JsonSink } from './peek.ts'
 import type { EventMembers, Provider, ProviderEvent, StreamEnd, StreamFormat, StreamScanner } from './provider.ts'
+import { eventShape, firstEventShape } from './shape.ts'
 import { SseReader, type SseSink } from './sse.ts'
+import { type Usage, UsageReader } from './usage.ts'
 
 const providers: readonly Provider[] = [openaiChat, openaiResponses, anthropic, gemini]
 
@@ -23,8 +26,8 @@ export function streamScanner(request: { readonly path: string }, response: Scan
   const media = contentType?.split(';', 1)[0]?.trim().toLowerCase()
   if (media === 'text/event-stream')
     return new EventStreamScanner(providers.find((provider) => provider.ownsPath(path)))
-  if (media === 'application/json' && gemini.ownsPath(path)) return new GeminiArrayScanner()
-  return new OpaqueScanner()
+  if (media !== 'application/json') return new OpaqueScanner()
+  return gemini.ownsPath(path) ? new GeminiArrayScanner() : new JsonAnswerScanner()
 }
 
 function bare(path: string): string {
@@ -33,23 +36,6 @@ function bare(path: string): string {
   let length = plain.length
   while (plain[length - 1] === '/') length -= 1
   return plain.slice(0, length).replace(/%3a/gi, ':').toLowerCase()
-}
-
-/** No event stream: all it can say is that it ended as its framing promised. */
-class OpaqueScanner implements StreamScanner {
-  readonly format: StreamFormat = 'opaque'
-  readonly terminatorAt: undefined
-  readonly failed: boolean = false
-  readonly atEventEnd: boolean = false
-  offset = 0
-
-  push(bytes: Uint8Array): void {
-    this.offset += bytes.length
-  }
-
-  end(clean: boolean): StreamEnd {
-    return clean ? 'complete' : 'truncated'
-  }
 }
 
 /** `[DONE]` with some blanks; a longer first line is no marker. */
@@ -70,7 +56,7 @@ class CurrentEvent implements ProviderEvent {
   }
 }
 
-class EventStreamScanner implements StreamScanner, SseSink {
+class EventStreamScanner implements StreamScanner, SseSink, JsonSink {
   terminatorAt: number | undefined
   failed = false
   #provider: Provider | undefined
@@ -81,9 +67,8 @@ class EventStreamScanner implements StreamScanner, SseSink {
   #dispatched = false
   readonly #reader = new SseReader(this)
   readonly #event = new CurrentEvent()
-  readonly #peek = new JsonPeek(eventShape, (name, value) => {
-    this.#event.members[name] = value
-  })
+  readonly #used = new UsageReader()
+  readonly #peek = new JsonPeek(firstEventShape, this)
   /** The first data line of the event, as far as it can be a marker; one past its room means that it cannot. */
   readonly #marker = new Uint8Array(markerBytes)
   #markerLength = 0
@@ -105,8 +90,25 @@ class EventStreamScanner implements StreamScanner, SseSink {
     return this.#reader.atEventEnd
   }
 
+  get usage(): Usage | undefined {
+    return this.#used.usage
+  }
+
   push(bytes: Uint8Array): void {
     this.#reader.push(bytes)
+  }
+
+  see(name: keyof EventMembers, value: string | boolean): void {
+    this.#event.members[name] = value
+  }
+
+  count(name: string, value: number): void {
+    this.#used.count(name, value)
+  }
+
+  text(name: string, value: string): void {
+    this.#used.text(name, value)
+    if (name === 'model') this.#peek.root = eventShape
   }
 
   end(clean: boolean): StreamEnd {
