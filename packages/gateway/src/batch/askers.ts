@@ -1,11 +1,5 @@
 /** The two ways to ask: through an exchange with a store of this process, or a gateway at a URL. */
-import {
-  type Exchange,
-  fieldValue,
-  IdempotencyError,
-  planOf,
-  type RouteOptions,
-} from 'oncekey/http'
+import { type Exchange, fieldValue, IdempotencyError, planOf, type RouteOptions } from 'oncekey/http'
 import { UsageError } from '../config/index.ts'
 import { type Upstream, upstreamHeaders } from '../forward/index.ts'
 import { type Ask, type Asking, Collected } from './ask.ts'

@@ -22,7 +22,9 @@ export function contentOf({ customId, target, body }: BatchRequest): Buffer {
 
 /** The id of a line's result: another batch, or another request under the same `custom_id`, has another one. */
 export function resultId(batchId: string, content: Buffer): string {
-  return `batch_req_${sha256([batchId, content.toString('hex')]).toString('hex').slice(0, 32)}`
+  return `batch_req_${sha256([batchId, content.toString('hex')])
+    .toString('hex')
+    .slice(0, 32)}`
 }
 
 /** JSON keeps the parts apart, whatever they hold. */

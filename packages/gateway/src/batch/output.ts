@@ -144,7 +144,7 @@ async function takeUp({ roll }: Survey, batchId: string, path: string): Promise<
   let length = 0
   let stale = false
   for await (const line of linesOf(path, maxLineBytes)) {
-    if (!line.whole) break
+    if (!line.whole && isTorn(line.bytes)) break
     const json = parsed(line.bytes)
     const index = typeof json?.['custom_id'] === 'string' ? roll.find(json['custom_id']) : undefined
     if (json === undefined || index === undefined || json['id'] !== resultId(batchId, roll.content(index))) {
@@ -158,6 +158,15 @@ async function takeUp({ roll }: Survey, batchId: string, path: string): Promise<
     indexes.push(index)
   }
   return { length, indexes, stale }
+}
+
+/** How a result line of either format begins; what a power cut left may be zeros. */
+const beginnings: readonly string[] = ['{"id":"batch_req_', '{"custom_id":"', '\0']
+
+/** Can these be the first bytes of a result? A file of somebody else's, whose last line has no end, is not to be cut. */
+function isTorn(bytes: Buffer): boolean {
+  const text = bytes.subarray(0, 32).toString()
+  return beginnings.some((beginning) => text.startsWith(beginning) || beginning.startsWith(text))
 }
 
 function parsed(bytes: Buffer): Readonly<Record<string, unknown>> | undefined {

@@ -24,14 +24,27 @@ function spentText({ executed, tokens, usd, unpriced }: Report): string {
   return `Spent: ${counted(tokens)} tokens, ${dollars(usd)} for ${counted(executed)} calls${lacks}.`
 }
 
-function remarks({ takenOver, failed, unknown, left, unwritten, batchId }: Report, out: string, errors: string): string[] {
+function remarks(
+  { takenOver, failed, unknown, left, unwritten, batchId }: Report,
+  out: string,
+  errors: string,
+): string[] {
   const again = `Run the command again${failed + unknown + left > 0 ? ` (batch id ${batchId})` : ''}`
   const remark = (count: number, text: string): string[] => (count > 0 ? [text] : [])
   return [
-    ...remark(takenOver ?? 0, `${counted(takenOver ?? 0)} lines were executed again because their process had died: they may have been paid twice.`),
+    ...remark(
+      takenOver ?? 0,
+      `${counted(takenOver ?? 0)} lines were executed again because their process had died: they may have been paid twice.`,
+    ),
     ...remark(failed, `The failed lines are in ${errors}. ${again}: what the provider did not execute is tried again.`),
-    ...remark(unknown, `The unknown lines may have been executed when a process died, and are not run again; ${errors} has them. Look at the provider what became of them, then end each by oncekey records resolve or release.`),
-    ...remark(unwritten, `${counted(unwritten)} answers could not be written to ${out}. They are in the store: the next run takes them from there.`),
+    ...remark(
+      unknown,
+      `The unknown lines may have been executed when a process died, and are not run again; ${errors} has them. Look at the provider what became of them, then end each by oncekey records resolve or release.`,
+    ),
+    ...remark(
+      unwritten,
+      `${counted(unwritten)} answers could not be written to ${out}. They are in the store: the next run takes them from there.`,
+    ),
     ...remark(left, `${again} for the lines that are left.`),
   ]
 }

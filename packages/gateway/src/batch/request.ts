@@ -47,7 +47,8 @@ export function requestOf(line: Line, path: string): BatchRequest | undefined {
   }
   const { method, url } = json
   for (const name of ['method', 'url', 'body'])
-    if (!(name in json)) throw refused(`has no ${name}. A line has custom_id, method, url and body, or custom_id and params.`)
+    if (!(name in json))
+      throw refused(`has no ${name}. A line has custom_id, method, url and body, or custom_id and params.`)
   if (method !== 'POST') throw refused(`has the method ${JSON.stringify(method)}, and batches only POST.`)
   if (typeof url !== 'string' || !/^\/[\x21-\x7e]*$/.test(url) || url.includes('#'))
     throw refused(`has the url ${JSON.stringify(url)}, which must be a path such as /v1/chat/completions.`)
@@ -64,7 +65,8 @@ export function estimatedTokens({ body }: BatchRequest): number {
 function objectOf(json: Json, name: string, refused: (what: string) => UsageError): Json {
   const body = json[name]
   if (!isObject(body)) throw refused(`has a ${name} that is not a JSON object.`)
-  if (body['stream'] === true) throw refused(`asks for a stream, which a batch cannot hold. Remove "stream" from its ${name}.`)
+  if (body['stream'] === true)
+    throw refused(`asks for a stream, which a batch cannot hold. Remove "stream" from its ${name}.`)
   return body
 }
 

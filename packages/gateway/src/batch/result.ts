@@ -30,8 +30,7 @@ export function failedLine(of: ResultOf, failure: Failure): Buffer {
     const { code, message } = failure
     return openaiLine(of, 'null', JSON.stringify({ code, message }))
   }
-  if (failure.kind === 'answer')
-    return anthropicLine(of, `{"type":"errored","error":${bodyText(failure.answer)}}`)
+  if (failure.kind === 'answer') return anthropicLine(of, `{"type":"errored","error":${bodyText(failure.answer)}}`)
   const { code, message } = failure
   const error = { type: 'error', error: { type: code, message }, request_id: null }
   return anthropicLine(of, `{"type":"errored","error":${JSON.stringify(error)}}`)

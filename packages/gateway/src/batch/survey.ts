@@ -14,6 +14,8 @@ export interface Survey {
   readonly roll: Roll
   /** SHA-256 of the file, hex. */
   readonly digest: string
+  /** Path and query of the first line. */
+  readonly firstTarget: string
 }
 
 /** Throws UsageError for a file that cannot be read, and for the first line that cannot be right. */
@@ -40,7 +42,7 @@ export async function survey(path: string, maxBytes: number, each?: (request: Ba
     each?.(request)
   }
   if (first === undefined) throw new UsageError(`${path} has no line.`)
-  return { path, dialect: first.dialect, roll, digest: hash.digest('hex') }
+  return { path, dialect: first.dialect, roll, digest: hash.digest('hex'), firstTarget: first.target }
 }
 
 /** The requests of a file that has been surveyed, with their index. Throws an Error when it is another one by now. */

@@ -1,5 +1,6 @@
 /** The commands that exist, no others. */
 import { runDemo } from '../demo/index.ts'
+import { runBatch } from './batch.ts'
 import { runDoctor } from './doctor.ts'
 import { runGateway } from './gateway.ts'
 import { runMigrate } from './migrate.ts'
@@ -14,6 +15,7 @@ export interface Command {
 /** By name, in the order of the help. */
 export const commands: Readonly<Record<string, Command>> = {
   gateway: { summary: 'stand before an AI API: every retry gets the one recorded answer', run: runGateway },
+  batch: { summary: 'run a file of requests that may be run again and pays no line twice', run: runBatch },
   records: { summary: 'list, show, resolve, release and purge the records of a store', run: runRecords },
   doctor: { summary: 'say what the setup of a store is worth', run: runDoctor },
   migrate: { summary: 'create or upgrade the PostgreSQL schema', run: runMigrate },

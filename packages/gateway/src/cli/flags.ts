@@ -1,6 +1,6 @@
 /** The flags of the operators' commands, once: help, parsing and the reference page come from this table. */
 import { parseArgs } from 'node:util'
-import { UsageError } from '../config/index.ts'
+import { gatewayOptions, UsageError } from '../config/index.ts'
 
 /** One flag; `flag` is without its dashes, and an empty placeholder makes it a switch. */
 export interface FlagSpec {
@@ -48,11 +48,67 @@ const naming: readonly FlagSpec[] = [
   },
 ]
 
+/** Options of the gateway that hold for a batch as well, in the order of its help. */
+export const batchGatewayFlags: readonly string[] = [
+  'upstream',
+  'store',
+  'no-migrate',
+  'lease',
+  'retention',
+  'wait',
+  'skew',
+  'on-abandoned',
+  'dangerously-allow-anonymous',
+  'pepper-file',
+  'upstream-timeout',
+  'max-body',
+  'max-outcome',
+  'config',
+]
+
+function fromGateway(name: string): FlagSpec {
+  const option = gatewayOptions.find(({ flag }) => flag === name)
+  if (option === undefined) throw new RangeError(`The gateway has no option ${name}.`)
+  const { flag, kind, help } = option
+  const known = option.default === '' || kind === 'boolean' ? '' : ` (${option.default})`
+  // One batch has one upstream.
+  return { flag, placeholder: flag === 'upstream' ? 'URL' : option.placeholder, help: `${help}${known}` }
+}
+
+const batchFlags: readonly FlagSpec[] = [
+  { flag: 'out', placeholder: 'FILE', help: 'where results go; a file that an earlier run began is gone on with' },
+  { flag: 'errors', placeholder: 'FILE', help: 'where failed lines go as well (OUT with .errors before its ending)' },
+  { flag: 'batch-id', placeholder: 'ID', help: "what keys begin with (the file's digest)" },
+  { flag: 'order', placeholder: 'ORDER', help: 'of the results: input or completion (input)' },
+  { flag: 'concurrency', placeholder: 'N', help: 'lines that run at a time, 1 to 1000 (16)' },
+  { flag: 'rpm', placeholder: 'N', help: 'requests a minute at most; limits in the answers are obeyed anyway' },
+  { flag: 'tpm', placeholder: 'N', help: 'tokens a minute at most' },
+  {
+    flag: 'gateway',
+    placeholder: 'URL',
+    help: 'send to a gateway that runs there, in place of --upstream and --store',
+  },
+  {
+    flag: 'credential-env',
+    placeholder: 'NAME',
+    help: "the variable with the API key, in place of the provider's usual",
+  },
+  { flag: 'dry-run', placeholder: '', help: 'check the file, estimate tokens and price, and send nothing' },
+  { flag: 'quiet', placeholder: '', help: 'no progress' },
+  json,
+]
+
 /** By what they are called in the code. */
-export type CommandName = 'migrate' | 'list' | 'show' | 'resolve' | 'release' | 'purge' | 'doctor'
+export type CommandName = 'batch' | 'migrate' | 'list' | 'show' | 'resolve' | 'release' | 'purge' | 'doctor'
 
 /** Every command of this table, in the order of the help. */
 export const commandSpecs: Readonly<Record<CommandName, CommandSpec>> = {
+  batch: {
+    name: 'batch run',
+    operand: 'FILE.jsonl',
+    about: 'Runs the lines of a batch file. Run it again after a crash: finished lines are not paid for again.',
+    flags: [...batchFlags, ...batchGatewayFlags.map(fromGateway)],
+  },
   migrate: {
     name: 'migrate',
     operand: '',

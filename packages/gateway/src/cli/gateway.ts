@@ -1,7 +1,7 @@
 /** `oncekey gateway`: opens the store, listens, prints one ready line, and stops as gently as it was told. */
 import cluster from 'node:cluster'
 import type { AddressInfo } from 'node:net'
-import { Engine, Exchange, nodeCodings, nodeDigest, systemClock, systemRandom } from 'oncekey/http'
+import { Engine, Exchange, nodeCodings, nodeDigest, type Observer, systemClock, systemRandom } from 'oncekey/http'
 import type { Logger } from 'pino'
 import { type GatewayConfig, loadGatewayConfig, redacted } from '../config/index.ts'
 import { Upstream } from '../forward/index.ts'
@@ -36,7 +36,8 @@ interface Running {
 }
 
 async function startGateway(config: GatewayConfig, log: Logger): Promise<Running> {
-  const { engine, close: closeStore } = await within(storeStartMs, config.store, openEngine(config, log))
+  const opening = openEngine(config, (event) => logEvent(log, event))
+  const { engine, close: closeStore } = await within(storeStartMs, config.store, opening)
   const upstreams = new Map<string, Upstream>()
   for (const [name, url] of config.upstreams) {
     const reached = url.protocol === 'sandbox:' ? new URL((await startSandbox()).url) : url
@@ -59,9 +60,9 @@ async function startGateway(config: GatewayConfig, log: Logger): Promise<Running
 }
 
 /** The engine over the store, once the store has let this process in. */
-async function openEngine(
+export async function openEngine(
   config: GatewayConfig,
-  log: Logger,
+  observer: Observer,
 ): Promise<{ readonly engine: Engine; close(): Promise<void> }> {
   const { store, close } = await openStore(config.store, { migrate: config.migrate, existing: false })
   const engine = new Engine({
@@ -70,7 +71,7 @@ async function openEngine(
     clock: systemClock,
     random: systemRandom,
     digest: nodeDigest,
-    observer: (event) => logEvent(log, event),
+    observer,
     ...(config.pepper === undefined ? {} : { pepper: config.pepper }),
   })
   await engine.ready()
