@@ -27,16 +27,23 @@ export class Appending {
     return written
   }
 
-  async close(): Promise<void> {
+  /** Resolves to whether the file holds what was appended and nothing else. */
+  async close(): Promise<boolean> {
     await this.#last.catch(() => undefined)
     // A device that has no disk behind it cannot be synced, and need not be.
     await this.#file.sync().catch(() => undefined)
+    const isOurs = await this.#isOurs()
     await this.#file.close()
+    return isOurs
+  }
+
+  async #isOurs(): Promise<boolean> {
+    return this.#length === undefined || (await this.#file.stat()).size === this.#length
   }
 
   async #append(line: Buffer): Promise<number> {
     const offset = this.#length ?? 0
-    if (this.#length !== undefined && (await this.#file.stat()).size !== this.#length) {
+    if (!(await this.#isOurs())) {
       throw new WriteError(`${this.path} is being written by somebody else. Let one batch at a time write to a file.`)
     }
     try {

@@ -2,7 +2,8 @@
 import { type Exchange, fieldValue, IdempotencyError, planOf, type RouteOptions } from 'oncekey/http'
 import { UsageError } from '../config/index.ts'
 import { type Upstream, upstreamHeaders } from '../forward/index.ts'
-import { type Ask, type Asking, Collected } from './ask.ts'
+import type { Ask, Asking } from './ask.ts'
+import { Collected } from './collected.ts'
 
 /** What asks in this process. */
 export interface InProcess {
@@ -47,11 +48,11 @@ export function askThere(gateway: Upstream): Ask {
 
 /**
  * Makes sure that there is a gateway at the URL, by a key that every gateway refuses and no provider knows, without a
- * credential, so that nothing can be executed. Throws an Error that says what is there instead.
+ * credential and without a body, so that nothing can be executed. Throws an Error that says what is there instead.
  */
 export async function checkGateway(ask: Ask, target: string, shown: string): Promise<void> {
   const headers = ['Content-Type', 'application/json', 'Idempotency-Key', '"']
-  const asking: Asking = { method: 'POST', target, headers, body: Buffer.from('{}') }
+  const asking: Asking = { method: 'POST', target, headers, body: Buffer.alloc(0) }
   const answer = await ask(asking)
   if (answer.kind === 'broken') throw new Error(`The gateway ${shown} does not answer. Is it running there?`)
   const status = fieldValue(answer.headers, 'idempotency-status')

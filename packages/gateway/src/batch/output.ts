@@ -52,14 +52,18 @@ export class Output {
         throw new UsageError(`The output ${path} cannot be opened (${error.code}). Check --out.`)
       })
     }
-    if (!(await file.stat()).isFile()) {
-      if (order === 'input')
-        throw new UsageError(`${path} is not a file, so its lines cannot be put in order. Add --order completion.`)
-      return new Output(survey, new Appending(path, file, undefined), order, undefined)
+    try {
+      if ((await file.stat()).isFile()) {
+        const found = await takeUp(survey, batchId, path)
+        await file.truncate(found.length)
+        return new Output(survey, new Appending(await realpath(path), file, found.length), order, found)
+      }
+      if (order === 'completion') return new Output(survey, new Appending(path, file, undefined), order, undefined)
+      throw new UsageError(`${path} is not a file, so its lines cannot be put in order. Add --order completion.`)
+    } catch (error) {
+      await file.close()
+      throw error
     }
-    const found = await takeUp(survey, batchId, path)
-    await file.truncate(found.length)
-    return new Output(survey, new Appending(await realpath(path), file, found.length), order, found)
   }
 
   /** Adds the result of a line. Throws WriteError. */
@@ -71,7 +75,8 @@ export class Output {
 
   /** Puts the lines in order where that is wanted and needed, and closes. Throws WriteError; then they stand as they came. */
   async close(): Promise<void> {
-    await this.#lines.close()
+    // Lines of somebody else would be lost by it.
+    if (!(await this.#lines.close())) return
     if (this.#isFile && (this.#stale || (this.#order === 'input' && !this.#inOrder))) await this.#rewrite()
   }
 

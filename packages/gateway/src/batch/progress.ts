@@ -13,7 +13,7 @@ export interface Screen {
 const everyMs = { bar: 200, line: 10_000 }
 const barCells = 24
 
-/** Shows a tally while it grows; the answer stops it, and leaves nothing of a bar. */
+/** Shows a tally while it grows; the answer stops it, and leaves the last line of a log and nothing of a bar. */
 export function showProgress(tally: Tally, screen: Screen): () => void {
   const isBar = screen.isTTY === true
   const show = (): void => {
@@ -24,12 +24,12 @@ export function showProgress(tally: Tally, screen: Screen): () => void {
   timer.unref()
   return () => {
     clearInterval(timer)
-    if (isBar) screen.write('\r\x1b[K')
+    screen.write(isBar ? '\r\x1b[K' : `${lineText(tally)}\n`)
   }
 }
 
-/** `oncekey batch: 1,200 of 5,000 lines (24 %), 3 failed, $1.2345` */
-export function lineText(tally: Tally): string {
+/** As in `oncekey batch: 1,200 of 5,000 lines (24 %), 3 failed, $1.2345` */
+function lineText(tally: Tally): string {
   return `oncekey batch: ${countsText(tally)}`
 }
 

@@ -68,7 +68,18 @@ const flags: Readonly<Record<string, Partial<Behaviour>>> = {
   'one-newline-end': { lastLine: 'one' },
 }
 
-type NumberName = 'delayMs' | 'status' | 'cut' | 'truncate' | 'errorEvent' | 'events' | 'gapMs' | 'size' | 'silenceMs' | 'remaining' | 'resetMs'
+type NumberName =
+  | 'delayMs'
+  | 'status'
+  | 'cut'
+  | 'truncate'
+  | 'errorEvent'
+  | 'events'
+  | 'gapMs'
+  | 'size'
+  | 'silenceMs'
+  | 'remaining'
+  | 'resetMs'
 
 const numbers: Readonly<Record<string, NumberName>> = {
   delay: 'delayMs',
