@@ -1,5 +1,5 @@
 /** The port between a batch and whoever answers its lines: an exchange in this process, or a gateway at a URL. */
-import type { RawHeaders } from 'oncekey/http'
+import type { OnAbandoned, RawHeaders } from 'oncekey/http'
 
 /** One line as it is asked. */
 export interface Asking {
@@ -17,5 +17,8 @@ export type Answer =
   /** With the headers of an answer that had begun. */
   | { readonly kind: 'broken'; readonly headers: RawHeaders | undefined }
 
+/** With what becomes of a call that may have run; undefined where only a gateway knows. */
+export type Answered = Answer & { readonly onAbandoned?: OnAbandoned | undefined }
+
 /** Asks once; never rejects for what the provider does. */
-export type Ask = (asking: Asking) => Promise<Answer>
+export type Ask = (asking: Asking) => Promise<Answered>

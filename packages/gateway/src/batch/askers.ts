@@ -1,6 +1,5 @@
 /** The two ways to ask: through an exchange with a store of this process, or a gateway at a URL. */
 import { type Exchange, fieldValue, IdempotencyError, planOf, type RouteOptions } from 'oncekey/http'
-import { UsageError } from '../config/index.ts'
 import { type Upstream, upstreamHeaders } from '../forward/index.ts'
 import type { Ask, Asking } from './ask.ts'
 import { Collected } from './collected.ts'
@@ -13,15 +12,13 @@ export interface InProcess {
   route(method: string, path: string): RouteOptions
 }
 
-/** Asks through an exchange: claim, call, record. Throws UsageError for a line that no record would protect. */
+/** Asks through an exchange: claim, call, record. */
 export function askHere({ exchange, upstream, route }: InProcess): Ask {
   return async ({ method, target, headers, body }) => {
     const { path, query } = parted(target)
     const options = route(method, path)
     const plan = planOf({ method, headers, query }, options)
-    if (plan.kind === 'pass')
-      throw new UsageError(`The configuration does not cover ${method} ${path}, so a restart would pay for it again.`)
-    if (body.length > options.maxBodyBytes) throw new UsageError(`A line has a body above --max-body.`)
+    if (plan.kind === 'pass') throw new Error(`The configuration does not cover ${method} ${path}.`)
     const caller = new Collected()
     const { tenantHeader, keyAliases } = options
     const onward = upstreamHeaders(headers, { keepKey: false, tenantHeader, keyAliases, keepLength: false })
@@ -33,7 +30,7 @@ export function askHere({ exchange, upstream, route }: InProcess): Ask {
       dispatch: (events) => upstream.call({ method, target, headers: onward, body }, events),
     })
     if (done === 'bypass') throw new IdempotencyError('store_unavailable', 'The store is away.')
-    return caller.answered
+    return { ...(await caller.answered), onAbandoned: options.policy.onAbandoned }
   }
 }
 

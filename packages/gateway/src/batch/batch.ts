@@ -1,6 +1,7 @@
 /** One run of a batch, from what an earlier run has left to the report. */
 import { constants } from 'node:fs'
-import { open } from 'node:fs/promises'
+import { access, open } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { Appending, unwritable, WriteError } from './appending.ts'
 import type { Ask } from './ask.ts'
 import { type Clock, Limiter, type OwnLimits } from './limiter.ts'
@@ -18,7 +19,6 @@ export interface BatchOptions {
   readonly order: Order
   readonly concurrency: number
   readonly limits: OwnLimits
-  readonly maxBytes: number
   readonly ask: Ask
   /** Of every request, the credential among them. */
   readonly headers: readonly string[]
@@ -41,7 +41,7 @@ export class Batch {
   private constructor(options: BatchOptions, output: Output) {
     this.#options = options
     this.#output = output
-    this.tally = new Tally(options.survey.roll.count)
+    this.tally = new Tally(options.survey.roll.count, output.found)
     const { batchId, concurrency, ask, headers, clock, waitMs, price, limits } = options
     this.#runner = new Runner({
       batchId,
@@ -92,10 +92,9 @@ export class Batch {
 
   /** The lines without a result. */
   async *#open(): ReturnType<typeof requestsOf> {
-    const { survey, maxBytes } = this.#options
-    for await (const entry of requestsOf(survey, maxBytes)) {
+    const { survey } = this.#options
+    for await (const entry of requestsOf(survey)) {
       if (survey.roll.placeOf(entry.index) === undefined) yield entry
-      else this.tally.kept += 1
     }
   }
 
@@ -119,6 +118,12 @@ export class Batch {
 
   async #emptyErrors(): Promise<void> {
     const { errors } = this.#options
+    try {
+      // A folder that is not there is told of now, and not with the first failed line.
+      await access(dirname(errors))
+    } catch (error) {
+      throw unwritable(errors, error)
+    }
     try {
       const file = await open(errors, constants.O_WRONLY)
       if ((await file.stat()).isFile()) await file.truncate(0)

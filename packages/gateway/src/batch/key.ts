@@ -6,7 +6,7 @@ import type { BatchRequest } from './request.ts'
 const maxKeyLength = 255
 
 /**
- * The key of a line: `BATCH/CUSTOM_ID` where both fit into a header as they are, else a digest of both. No two pairs
+ * The key of a line: `BATCH/CUSTOM_ID` where both fit between the quotes of a header as they are, else a digest of both. No two pairs
  * share one: a plain batch id has no slash, so the first slash parts the two, and a digest has no slash at all.
  */
 export function keyOf(batchId: string, customId: string): string {

@@ -19,6 +19,8 @@ const pieceBytes = 1024 * 1024
 
 /** The results of one batch. While it runs they stand in the order in which they came, whatever order is wanted. */
 export class Output {
+  /** Lines that an earlier run has finished. */
+  readonly found: number
   readonly #survey: Survey
   readonly #lines: Appending
   readonly #order: Order
@@ -36,6 +38,7 @@ export class Output {
     this.#order = order
     this.#isFile = found !== undefined
     this.#stale = found?.stale ?? false
+    this.found = new Set(found?.indexes).size
     for (const index of found?.indexes ?? []) this.#noted(index)
   }
 
@@ -154,7 +157,9 @@ async function takeUp({ roll }: Survey, batchId: string, path: string): Promise<
     const index = typeof json?.['custom_id'] === 'string' ? roll.find(json['custom_id']) : undefined
     if (json === undefined || index === undefined || json['id'] !== resultId(batchId, roll.content(index))) {
       const sentence = `Line ${line.number} of ${path} is no result of this batch: another file, another --batch-id, or a line that was changed.`
-      throw new UsageError(`${sentence} Choose another --out, or move that file away.`)
+      throw new UsageError(
+        `${sentence} Choose another --out; a changed file is a new batch, unless its --batch-id is the old one.`,
+      )
     }
     length = line.offset + line.bytes.length + 1
     stale ||= !succeeded(json) || roll.placeOf(index) !== undefined

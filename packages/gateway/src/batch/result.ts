@@ -44,7 +44,7 @@ export function succeeded(line: Readonly<Record<string, unknown>>): boolean {
     result?: { type?: unknown } | null
   }
   if (result !== undefined) return result?.type === 'succeeded'
-  return error === null && Number(response?.status_code ?? 500) < 400
+  return error === null && Number(response?.status_code ?? 500) < 300
 }
 
 function openaiLine({ id, customId }: ResultOf, response: string, error: string): Buffer {

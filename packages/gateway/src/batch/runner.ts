@@ -1,6 +1,6 @@
 /** Runs the lines of a batch: many at a time, each until it has an end or the run is stopped. */
 import { WriteError } from './appending.ts'
-import type { Answer, Asking } from './ask.ts'
+import type { Ask } from './ask.ts'
 import { contentOf, keyOf, resultId } from './key.ts'
 import type { Clock, Limiter } from './limiter.ts'
 import { type BatchRequest, estimatedTokens } from './request.ts'
@@ -16,7 +16,7 @@ export type Price = (request: BatchRequest, answer: Buffer) => Spent | undefined
 export interface RunnerParts {
   readonly batchId: string
   readonly concurrency: number
-  readonly ask: (asking: Asking) => Promise<Answer>
+  readonly ask: Ask
   /** Of every request, without the key. */
   readonly headers: readonly string[]
   readonly limiter: Limiter
@@ -141,7 +141,7 @@ export class Runner {
   async #ask({ request }: Entry, cost: { readonly tokens: number }, waitSeconds: number): Promise<Verdict> {
     const { ask, batchId, headers, limiter } = this.#parts
     const { method, target, body, customId } = request
-    const own = ['Idempotency-Key', keyOf(batchId, customId), 'Prefer', `wait=${waitSeconds}`]
+    const own = ['Idempotency-Key', `"${keyOf(batchId, customId)}"`, 'Prefer', `wait=${waitSeconds}`]
     const answer = await ask({ method, target, headers: [...headers, ...own], body })
     const verdict = verdictOf(answer)
     const called = calledProvider(verdict)

@@ -7,11 +7,15 @@ import { linesOf } from './lines.ts'
 import { type BatchRequest, type Dialect, requestOf } from './request.ts'
 import { Roll } from './roll.ts'
 
+/** A line is a body and its frame, and a `custom_id` is short. */
+const frameBytes = 1024 * 1024
+
 /** What a file holds. */
 export interface Survey {
   readonly path: string
   readonly dialect: Dialect
   readonly roll: Roll
+  readonly maxBodyBytes: number
   /** SHA-256 of the file, hex. */
   readonly digest: string
   /** Path and query of the first line. */
@@ -19,17 +23,25 @@ export interface Survey {
 }
 
 /** Throws UsageError for a file that cannot be read, and for the first line that cannot be right. */
-export async function survey(path: string, maxBytes: number, each?: (request: BatchRequest) => void): Promise<Survey> {
+export async function survey(
+  path: string,
+  maxBodyBytes: number,
+  each?: (request: BatchRequest) => void,
+): Promise<Survey> {
   await checkFile(path)
   const roll = new Roll()
   const hash = createHash('sha256')
   let first: BatchRequest | undefined
-  for await (const line of linesOf(path, maxBytes)) {
+  for await (const line of linesOf(path, maxBodyBytes + frameBytes)) {
     hash.update(line.bytes)
     if (line.whole) hash.update('\n')
     const request = requestOf(line, path)
     if (request === undefined) continue
     first ??= request
+    if (request.body.length > maxBodyBytes) {
+      const sentence = `Line ${line.number} of ${path} has a body of ${request.body.length} bytes, and ${maxBodyBytes} are allowed.`
+      throw new UsageError(`${sentence} Raise --max-body.`)
+    }
     if (request.dialect !== first.dialect) {
       const sentence = `Line ${line.number} of ${path} is in the format of ${request.dialect} and line ${first.number} in that of ${first.dialect}.`
       throw new UsageError(`${sentence} Make two files of it.`)
@@ -42,18 +54,19 @@ export async function survey(path: string, maxBytes: number, each?: (request: Ba
     each?.(request)
   }
   if (first === undefined) throw new UsageError(`${path} has no line.`)
-  return { path, dialect: first.dialect, roll, digest: hash.digest('hex'), firstTarget: first.target }
+  return { path, dialect: first.dialect, roll, maxBodyBytes, digest: hash.digest('hex'), firstTarget: first.target }
 }
 
 /** The requests of a file that has been surveyed, with their index. Throws an Error when it is another one by now. */
-export async function* requestsOf(
-  { path, roll }: Survey,
-  maxBytes: number,
-): AsyncGenerator<{ readonly index: number; readonly request: BatchRequest }> {
+export async function* requestsOf({
+  path,
+  roll,
+  maxBodyBytes,
+}: Survey): AsyncGenerator<{ readonly index: number; readonly request: BatchRequest }> {
   const changed = (): Error =>
     new Error(`${path} was changed while it was read. What is done is kept; run the command again.`)
   let index = 0
-  for await (const line of linesOf(path, maxBytes)) {
+  for await (const line of linesOf(path, maxBodyBytes + frameBytes)) {
     const request = requestOf(line, path)
     if (request === undefined) continue
     if (index >= roll.count || !contentOf(request).equals(roll.content(index))) throw changed()

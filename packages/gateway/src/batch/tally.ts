@@ -36,9 +36,9 @@ export interface Report {
 /** Counts while the lines end. */
 export class Tally {
   readonly lines: number
+  readonly kept: number
   executed = 0
   replayed = 0
-  kept = 0
   failed = 0
   unknown = 0
   unwritten = 0
@@ -46,8 +46,9 @@ export class Tally {
   #nanodollars = 0
   #unpriced = 0
 
-  constructor(lines: number) {
+  constructor(lines: number, kept: number) {
     this.lines = lines
+    this.kept = kept
   }
 
   get ended(): number {

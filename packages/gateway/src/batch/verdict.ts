@@ -1,6 +1,6 @@
 /** What an answer means for its line: done, failed, unknown, or to be asked again. */
 import { fieldValue, type RawHeaders } from 'oncekey/http'
-import type { Answer } from './ask.ts'
+import type { Answer, Answered } from './ask.ts'
 import { isObject } from './request.ts'
 
 type Whole = Extract<Answer, { kind: 'whole' }>
@@ -26,9 +26,22 @@ const notExecuted: ReadonlySet<number> = new Set([408, 425, 429, 503, 529])
 /** What is wrong with the credential or the account is wrong for every line. */
 const noAccess: ReadonlySet<number> = new Set([401, 402])
 
+/** Refusals of Oncekey that every other line would get as well. */
+const forAllLines: ReadonlySet<string> = new Set(['tenant_required', 'unknown_upstream', 'config_invalid'])
+
 /** Judges one answer. */
-export function verdictOf(answer: Answer): Verdict {
-  if (answer.kind === 'broken') return brokenVerdict(answer.headers)
+export function verdictOf(answer: Answered): Verdict {
+  const verdict = answer.kind === 'broken' ? brokenVerdict(answer.headers) : wholeVerdict(answer)
+  // The record of a call that may have run is unknown by now: the next run could not tell more.
+  if (verdict.kind !== 'failed' || answer.onAbandoned !== 'unknown' || !mayHaveRun(verdict.failure)) return verdict
+  return { kind: 'unknown', failure: verdict.failure }
+}
+
+function mayHaveRun(failure: Failure): boolean {
+  return failure.kind === 'answer' ? failure.answer.status >= 500 : failure.code === 'answer_broken'
+}
+
+function wholeVerdict(answer: Whole): Verdict {
   const status = fieldValue(answer.headers, 'idempotency-status')
   if (status === 'refused') return refusedVerdict(answer)
   if (status === undefined || status === 'ignored' || status === 'bypassed') {
@@ -36,7 +49,7 @@ export function verdictOf(answer: Answer): Verdict {
     return { kind: 'fatal', sentence: message, failure: { kind: 'told', code: 'unprotected', message } }
   }
   const how = status === 'executed' ? 'executed' : 'replayed'
-  if (answer.status < 400) return { kind: 'done', how, answer }
+  if (answer.status < 300) return { kind: 'done', how, answer }
   const failure = { kind: 'answer', answer, how } as const
   const header = (name: string): string | undefined => fieldValue(answer.headers, name)
   if (noAccess.has(answer.status)) {
@@ -75,6 +88,7 @@ function refusedVerdict({ body, headers }: Whole): Verdict {
   const failure = { kind: 'told', code, message: String(problem['detail'] ?? 'The request was refused.') } as const
   const mayHaveRun = problem['may_have_run'] === true
   const retryable = fieldValue(headers, 'x-should-retry') === 'true'
+  if (forAllLines.has(code)) return { kind: 'fatal', sentence: failure.message, failure }
   if (code === 'in_progress') return { kind: 'running', failure }
   if (code === 'outcome_unknown' || (mayHaveRun && !retryable)) return { kind: 'unknown', failure }
   // A retry after a call that may have run would be a second one: that is for a person to decide.

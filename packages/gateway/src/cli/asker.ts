@@ -1,5 +1,5 @@
 /** Who answers the lines of a batch: an engine with its store in this process, or a gateway at a URL. */
-import { Exchange, nodeCodings, type OnceEvent, type RouteOptions } from 'oncekey/http'
+import { type Classify, Exchange, nodeCodings, type OnceEvent, type RouteOptions } from 'oncekey/http'
 import { type Ask, askHere, askThere, checkGateway } from '../batch/index.ts'
 import {
   type GatewayConfig,
@@ -17,14 +17,16 @@ import { openEngine } from './gateway.ts'
 import { createLog, logEvent } from './log.ts'
 import { storeStartMs, within } from './store.ts'
 
+type Ending = Parameters<Classify>[0]
+
 /** Where the lines go. */
 export interface BatchTarget {
   readonly kind: 'here' | 'gateway'
   /** Of the provider, or of the gateway. */
   readonly url: URL
-  /** The upstream's name in the configuration. */
-  readonly name: string
   readonly config: GatewayConfig
+  /** What holds for a method and path. */
+  readonly routeOf: (method: string, path: string) => RouteOptions
 }
 
 /** An asker that is ready. */
@@ -62,7 +64,9 @@ function here(flags: Flags, env: NodeJS.ProcessEnv): BatchTarget {
     throw new UsageError('A batch has one upstream, and the configuration names several. Say which: --upstream URL')
   if (config.store === 'memory:')
     throw new UsageError('The store memory: is gone with its process, and then a restart pays again. Use lmdb:PATH.')
-  return { kind: 'here', url: upstream[1], name: upstream[0], config }
+  const [name, url] = upstream
+  const routes = new Routes(config.rules, config.route)
+  return { kind: 'here', url, config, routeOf: (method, path) => forBatch(routes.find(name, method, path)) }
 }
 
 function there(gateway: string, flags: Flags): BatchTarget {
@@ -74,7 +78,22 @@ function there(gateway: string, flags: Flags): BatchTarget {
   if (!/^https?:\/\/[^/]/.test(gateway) || !URL.canParse(gateway))
     throw new UsageError(`--gateway is "${redacted(gateway)}", which is not a URL such as http://127.0.0.1:8787.`)
   const config = loaded(['--upstream', gateway, ...given(flags, [...beforeGateway])], {})
-  return { kind: 'gateway', url: new URL(gateway), name: '', config }
+  return { kind: 'gateway', url: new URL(gateway), config, routeOf: () => config.route }
+}
+
+/** A route's options as far as they make sense for a batch. */
+function forBatch({ tenantHeader: _, ...route }: RouteOptions): RouteOptions {
+  return {
+    ...route,
+    // Without its store a batch could pay twice, so it waits for it, whatever a gateway would do.
+    policy: { ...route.policy, failOpen: false },
+    // Nobody pays for a 4xx, and who runs a batch again wants to know whether what was wrong has been put right.
+    classify: (ending) => route.classify?.(ending) ?? (isRefusal(ending) ? 'not_executed' : undefined),
+  }
+}
+
+function isRefusal(ending: Ending): boolean {
+  return ending.kind === 'response' && ending.status >= 300 && ending.status < 500 && ending.status !== 409
 }
 
 function loaded(args: readonly string[], env: NodeJS.ProcessEnv): GatewayConfig {
@@ -115,7 +134,7 @@ export async function askerOf(target: BatchTarget, firstTarget: string): Promise
   return { ask, takenOver: () => undefined, close: () => upstream.close() }
 }
 
-async function overStore({ config, name }: BatchTarget, upstream: Upstream): Promise<Asker> {
+async function overStore({ config, routeOf }: BatchTarget, upstream: Upstream): Promise<Asker> {
   const log = createLog()
   let takenOver = 0
   const observer = (event: OnceEvent): void => {
@@ -127,14 +146,8 @@ async function overStore({ config, name }: BatchTarget, upstream: Upstream): Pro
   const exchange = new Exchange(engine, nodeCodings, (error) =>
     log.error({ err: error }, 'a line failed inside this process'),
   )
-  const routes = new Routes(config.rules, config.route)
-  const route = (method: string, path: string): RouteOptions => {
-    const found = routes.find(name, method, path)
-    // Without its store a batch could pay twice, so it waits for it, whatever a gateway would do.
-    return { ...found, policy: { ...found.policy, failOpen: false } }
-  }
   return {
-    ask: askHere({ exchange, upstream, route }),
+    ask: askHere({ exchange, upstream, route: routeOf }),
     takenOver: () => takenOver,
     close: async () => {
       await engine.close()

@@ -6,6 +6,7 @@ import { usageOf } from 'oncekey/providers'
 import {
   Batch,
   type BatchOptions,
+  type BatchRequest,
   batchHeaders,
   counted,
   dollars,
@@ -48,8 +49,7 @@ export async function runBatch(args: readonly string[], env: NodeJS.ProcessEnv):
 async function run(path: string, flags: Flags, target: BatchTarget, env: NodeJS.ProcessEnv): Promise<number> {
   const own = await ownOptions(path, flags)
   const { config, url } = target
-  const maxBytes = maxLineBytes(target)
-  const surveyed = await survey(path, maxBytes)
+  const surveyed = await survey(path, config.route.maxBodyBytes, coverage(path, target))
   const headers = batchHeaders(
     {
       dialect: surveyed.dialect,
@@ -65,7 +65,6 @@ async function run(path: string, flags: Flags, target: BatchTarget, env: NodeJS.
       ...own,
       survey: surveyed,
       batchId: flags.text('batch-id') ?? surveyed.digest.slice(0, 32),
-      maxBytes,
       ask: asker.ask,
       headers,
       waitMs: config.route.policy.waitMs,
@@ -106,7 +105,9 @@ async function watched(batch: Batch, flags: Flags): Promise<Report> {
 async function dryRun(path: string, flags: Flags, target: BatchTarget): Promise<number> {
   const prices = new Prices([], { url: target.url })
   const estimate = { inputTokens: 0, nanodollars: 0, unpriced: 0 }
-  const { roll, dialect, digest } = await survey(path, maxLineBytes(target), (request) => {
+  const covered = coverage(path, target)
+  const { roll, dialect, digest } = await survey(path, target.config.route.maxBodyBytes, (request) => {
+    covered(request)
     const inputTokens = estimatedTokens(request)
     estimate.inputTokens += inputTokens
     const price = prices.nanodollars({ model: request.model, units: { inputTokens } }, request.model)
@@ -167,9 +168,15 @@ async function ownOptions(path: string, flags: Flags): Promise<OwnOptions> {
   }
 }
 
-/** A line is a body and its frame, and a `custom_id` is short. */
-function maxLineBytes({ config }: BatchTarget): number {
-  return config.route.maxBodyBytes + 1024 * 1024
+/** Refuses a line that no record would protect. */
+function coverage(path: string, { kind, routeOf }: BatchTarget): (request: BatchRequest) => void {
+  return ({ number, method, target }) => {
+    const [place = ''] = target.split('?', 1)
+    const { covered, methods } = routeOf(method, place)
+    if (kind === 'gateway' || (covered && methods.includes(method))) return
+    const sentence = `Line ${number} of ${path} is for ${place}, which the configuration does not cover.`
+    throw new UsageError(`${sentence} Cover it, or a restart would pay for it again.`)
+  }
 }
 
 function pricesAt({ url }: BatchTarget): Price {

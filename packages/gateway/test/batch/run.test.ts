@@ -158,12 +158,29 @@ describe('a batch', () => {
     expect(bench.names()).toEqual(names(4))
     expect(bench.names(bench.errors)).toEqual(['line-1', 'line-2'])
     expect(bench.lines(bench.errors)[0]).toMatchObject({ response: { status_code: 400 }, error: null })
-    // What the provider has refused for good is replayed; what broke is executed.
-    expect(await bench.run()).toMatchObject({ code: 1, report: { executed: 1, kept: 2, failed: 1 } })
+    sandbox.plan(['status=404'])
+    expect(await bench.run(['--concurrency', '1'])).toMatchObject({
+      code: 1,
+      report: { executed: 1, kept: 2, failed: 1 },
+    })
     expect(bench.names()).toEqual(names(4))
     expect(bench.names(bench.errors)).toEqual(['line-1'])
-    expect(sandbox.calls).toHaveLength(5)
-    expect(paid()).toEqual({ 'line-0': 1, 'line-2': 1, 'line-3': 1 })
+    expect(await bench.run()).toMatchObject({ code: 0, report: { executed: 1, kept: 3, failed: 0 } })
+    expect(bench.names()).toEqual(names(4))
+    expect(readFileSync(bench.errors, 'utf8')).toBe('')
+    expect(paid()).toEqual(once(4))
+  })
+
+  test('under unknown: a call that broke is not run again, and the report says so at once', async () => {
+    const bench = new Bench(openaiLines(3))
+    sandbox.plan(['ok', 'status=500, billed', 'cut-before-head'])
+    const flags = ['--on-abandoned', 'unknown', '--concurrency', '1']
+    expect(await bench.run(flags)).toMatchObject({ code: 1, report: { executed: 1, unknown: 2, failed: 0 } })
+    expect(await bench.run(flags)).toMatchObject({ code: 1, report: { kept: 1, executed: 0, unknown: 2 } })
+    expect(bench.lines(bench.errors).map(({ error }) => error)).toMatchObject(
+      [1, 2].map(() => ({ code: 'outcome_unknown' })),
+    )
+    expect(paid()).toEqual(once(3))
   })
 
   test('in the order of completion', async () => {
@@ -200,6 +217,22 @@ describe('before anything is paid', () => {
     expect(stderr).toContain('The variable OPENAI_API_KEY is not set')
     const anthropic = await new Bench(anthropicLine('a')).run([], {})
     expect(anthropic.stderr).toContain('The variable ANTHROPIC_API_KEY is not set')
+    expect(sandbox.calls).toHaveLength(0)
+  })
+  test('a route that the configuration does not cover is refused', async () => {
+    const bench = new Bench(openaiLines(2))
+    const config = join(bench.folder, 'oncekey.yaml')
+    writeFileSync(config, 'routes: [{ path: /v1/chat/*, covered: false }]\n')
+    const { code, stderr } = await bench.run(['--config', config])
+    const sentence =
+      'is for /v1/chat/completions, which the configuration does not cover. Cover it, or a restart would pay for it again.'
+    expect([code, stderr]).toEqual([2, `oncekey: Line 1 of ${bench.file} ${sentence}\n`])
+    expect(sandbox.calls).toHaveLength(0)
+  })
+  test('a folder for the errors that is not there', async () => {
+    const { code, stderr } = await new Bench(openaiLines(2)).run(['--errors', '/nowhere/errors.jsonl'])
+    expect(code).toBe(1)
+    expect(stderr).toContain('/nowhere/errors.jsonl cannot be written (ENOENT).')
     expect(sandbox.calls).toHaveLength(0)
   })
   test('an output of something else is left alone', async () => {
@@ -314,6 +347,7 @@ describe('a signal', () => {
       await until(() => sandbox.calls.length >= 6)
       program.child.kill(signal)
       expect(await program.exited).toEqual({ code: 1, signal: null })
+      expect(program.stderr).toContain('stopping; 4 lines are running and are finished first.')
       const report = JSON.parse(program.stdout) as Record<string, number>
       expect(report).toMatchObject({ failed: 0, unknown: 0, stopped: `by ${signal}.` })
       expect(report['executed']).toBe(sandbox.calls.length)

@@ -138,8 +138,13 @@ describe('a file that cannot be right is refused by its first wrong line', () =>
     expect(await refusal(Buffer.from([0x7b, 0xff, 0x7d]))).toBe('Line 1 of FILE is not UTF-8.')
   })
   test('a line that is too long', async () => {
-    const sentence = 'Line 2 of FILE is longer than 1048576 bytes. Raise --max-body, or split it.'
-    expect(await refusal(`${good}\n${'x'.repeat(maxBytes * 2)}`)).toBe(sentence)
+    const sentence = 'Line 2 of FILE is longer than 2097152 bytes. Raise --max-body, or split it.'
+    expect(await refusal(`${good}\n${'x'.repeat(maxBytes * 3)}`)).toBe(sentence)
+  })
+  test('a body that is too long', async () => {
+    expect(await refusal(`${good}\n${openaiLine('x', { input: 'x'.repeat(maxBytes) })}`)).toMatch(
+      /^Line 2 of FILE has a body of \d+ bytes, and 1048576 are allowed\. Raise --max-body\.$/,
+    )
   })
   test('no line at all', async () => {
     expect(await refusal('\n\n')).toBe('FILE has no line.')
@@ -155,7 +160,7 @@ test('a file that is another one when it is read again ends the run', async () =
   const surveyed = await survey(path, maxBytes)
   const read = async (): Promise<number> => {
     let count = 0
-    for await (const { index } of requestsOf(surveyed, maxBytes)) count = index + 1
+    for await (const { index } of requestsOf(surveyed)) count = index + 1
     return count
   }
   expect(await read()).toBe(2)

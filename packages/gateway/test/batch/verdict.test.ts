@@ -1,6 +1,6 @@
 /** What an answer means for its line, and what its result line says. */
 import { describe, expect, test } from 'vitest'
-import type { Answer } from '../../src/batch/ask.ts'
+import type { Answer, Answered } from '../../src/batch/ask.ts'
 import { doneLine, failedLine, succeeded } from '../../src/batch/result.ts'
 import { calledProvider, verdictOf } from '../../src/batch/verdict.ts'
 
@@ -22,8 +22,21 @@ describe('an answer of the provider', () => {
   test.each([408, 425, 429, 503, 529])('of %i is asked again: it was not executed', (status) => {
     expect(verdictOf(whole(status)).kind).toBe('again')
   })
-  test.each([400, 403, 404, 409, 413, 422, 500, 502, 504])('of %i is the end of its line', (status) => {
+  test.each([301, 400, 403, 404, 409, 413, 422, 500, 502, 504])('of %i is the end of its line', (status) => {
     expect(verdictOf(whole(status)).kind).toBe('failed')
+  })
+  test('that may have been executed is unknown where it is not run again', () => {
+    const answer = (status: number): Answered => ({ ...whole(status), onAbandoned: 'unknown' })
+    expect([500, 504, 400, 429, 200].map((status) => verdictOf(answer(status)).kind)).toEqual([
+      'unknown',
+      'unknown',
+      'failed',
+      'again',
+      'done',
+    ])
+    const headers = ['Idempotency-Status', 'executed']
+    expect(verdictOf({ kind: 'broken', headers, onAbandoned: 'unknown' }).kind).toBe('unknown')
+    expect(verdictOf({ kind: 'broken', headers, onAbandoned: 'reexecute' }).kind).toBe('failed')
   })
   test.each([401, 402])('of %i is the end of the run: no other line would do better', (status) => {
     expect(verdictOf(whole(status)).kind).toBe('fatal')
@@ -63,6 +76,9 @@ describe('an answer of Oncekey itself', () => {
   test('what passes by itself is asked again', () => {
     expect(verdictOf(refusal('store_unavailable', true))).toMatchObject({ kind: 'again', hintMs: 1_500 })
     expect(verdictOf(refusal('upstream_unreachable', true, { may_have_run: false })).kind).toBe('again')
+  })
+  test('what every line would get is the end of the run', () => {
+    expect(verdictOf(refusal('tenant_required', false)).kind).toBe('fatal')
   })
   test('what does not is the end of its line', () => {
     expect(verdictOf(refusal('fingerprint_mismatch', false)).kind).toBe('failed')
