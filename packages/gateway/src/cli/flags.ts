@@ -66,10 +66,21 @@ export const batchGatewayFlags: readonly string[] = [
   'config',
 ]
 
+/** What means something else here, or is told better. */
+const batchMeanings: Readonly<Record<string, string>> = {
+  upstream: 'the API that the lines are for, as for the gateway; sandbox: is a pretend provider',
+  store: 'where outcomes are kept: lmdb:PATH, redis://HOST, redis+cluster://HOST,HOST or postgres://HOST/DATABASE',
+  wait: 'how long a line is waited for that another process runs',
+  'on-abandoned': 'what becomes of lines that a dead process had begun: reexecute, or unknown (never run twice)',
+  'dangerously-allow-anonymous': 'send no credential where the variable is not set',
+  'max-body': 'largest body of a line',
+}
+
 function fromGateway(name: string): FlagSpec {
   const option = gatewayOptions.find(({ flag }) => flag === name)
   if (option === undefined) throw new RangeError(`The gateway has no option ${name}.`)
-  const { flag, kind, help } = option
+  const { flag, kind } = option
+  const help = batchMeanings[flag] ?? option.help
   const known = option.default === '' || kind === 'boolean' ? '' : ` (${option.default})`
   // One batch has one upstream.
   return { flag, placeholder: flag === 'upstream' ? 'URL' : option.placeholder, help: `${help}${known}` }
@@ -229,9 +240,9 @@ function dashed({ flags }: CommandSpec, args: readonly string[]): string[] {
 
 /** The help of a command. */
 export function helpOf(spec: CommandSpec): string {
-  const lines = spec.flags.map(
-    ({ flag, placeholder, help }) => `  ${`--${flag}${placeholder === '' ? '' : ` ${placeholder}`}`.padEnd(26)}${help}`,
-  )
+  const shown = spec.flags.map(({ flag, placeholder }) => `--${flag}${placeholder === '' ? '' : ` ${placeholder}`}`)
+  const width = Math.max(26, ...shown.map((flag) => flag.length + 2))
+  const lines = spec.flags.map(({ help }, at) => `  ${(shown[at] ?? '').padEnd(width)}${help}`)
   const usage = ['Usage: oncekey', spec.name, spec.operand, '[flags]'].filter((part) => part !== '').join(' ')
   return [usage, '', spec.about, '', ...lines].join('\n')
 }
