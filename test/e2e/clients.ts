@@ -1,9 +1,7 @@
 /** What every client must live through behind the gateway, official SDK or not. */
-import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Sandbox } from '../../packages/gateway/src/sandbox/index.ts'
-import { called, freshKey, paid, Stage, until } from './harness.ts'
+import { Audit, called, freshKey, type Gateway, ledgerOf, paid, priced, Stage, until } from './harness.ts'
 import { answerFieldOf, fieldOf, type Relay } from './relay.ts'
 import type { Traits } from './roster.ts'
 import type { Ask, Kind, Told } from './sdk.ts'
@@ -35,18 +33,26 @@ export function clientSuite(client: Traits, open: Open): void {
     let splitRelay: Relay
     let prompt: string
     let prompts = 0
+    let audit: Audit
+    const stores: string[] = []
+    const gateways: Gateway[] = []
 
     beforeAll(async () => {
       sandbox = await stage.sandbox()
-      const gateway = await stage.gateway({ upstream: sandbox.url })
+      audit = new Audit(sandbox)
+      for (const more of ['', 'mismatch: split\n']) {
+        const store = stage.store()
+        const flags = ['--config', priced(stage, more), '--stop-grace', '1s']
+        gateways.push(await stage.gateway({ upstream: sandbox.url, store, flags }))
+        stores.push(store)
+      }
+      const [gateway, splitting] = gateways as [Gateway, Gateway]
       relay = await stage.relay(gateway)
-      const config = join(stage.folder(), 'oncekey.yaml')
-      writeFileSync(config, 'mismatch: split\n')
-      const splitting = await stage.gateway({ upstream: sandbox.url, flags: ['--config', config] })
       splitRelay = await stage.relay(splitting)
       make = await open(stage)
     })
     beforeEach(() => {
+      audit.note()
       sandbox.reset()
       relay.reset()
       splitRelay.reset()
@@ -158,6 +164,8 @@ export function clientSuite(client: Traits, open: Open): void {
       expect(told.text).toMatch(expected('plain', 2))
       await until(() => paid(sandbox) > 1, 'the ledger sees the second call')
       expect(paid(sandbox)).toBe(2)
+      // What went past the gateways is not in their ledger.
+      sandbox.reset()
     })
 
     test.each(client.kinds.filter((kind) => loops.has(kind)))(
@@ -185,5 +193,13 @@ export function clientSuite(client: Traits, open: Open): void {
         expect(paid(sandbox)).toBe(1)
       },
     )
+
+    test("the ledgers of all of this are the provider's own bill", async () => {
+      for (const gateway of gateways) await gateway.end('SIGTERM')
+      const ledgers = await Promise.all(stores.map((store) => ledgerOf(stage, store)))
+      const spent = ledgers.reduce((sum, ledger) => sum + (ledger['nanodollars'] ?? 0), 0)
+      expect(audit.told).toBeGreaterThan(0)
+      expect(spent).toBe(audit.told)
+    })
   })
 }

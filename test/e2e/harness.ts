@@ -1,11 +1,11 @@
 /** The stage of the end-to-end tests: gateways as child processes, the pretend provider, and what they leave behind. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type Sandbox, startSandbox } from '../../packages/gateway/src/sandbox/index.ts'
+import { pretendPrice, type Sandbox, type SandboxCall, startSandbox } from '../../packages/gateway/src/sandbox/index.ts'
 import { Relay } from './relay.ts'
 
 const bin = fileURLToPath(new URL('../../packages/gateway/bin/oncekey.mjs', import.meta.url))
@@ -171,6 +171,53 @@ export function paid(sandbox: Sandbox, marker?: string): number {
 /** The provider has this many calls. */
 export function called(sandbox: Sandbox, count: number): Promise<void> {
   return until(() => sandbox.calls.length >= count, `the provider has ${count} calls`)
+}
+
+/** All calls that a provider got, over its resets, and what they came to. */
+export class Audit {
+  readonly #sandbox: Sandbox
+  readonly #calls = new Set<SandboxCall>()
+
+  constructor(sandbox: Sandbox) {
+    this.#sandbox = sandbox
+  }
+
+  /** Notes the calls so far; ask before each reset. */
+  note(): void {
+    for (const call of this.#sandbox.calls) this.#calls.add(call)
+  }
+
+  /** Billionths of a dollar that were charged for answers that went out whole and told what they used. */
+  get told(): number {
+    this.note()
+    return this.#bill((call) => call.toldUsage)
+  }
+
+  /** The same for all other calls. */
+  get untold(): number {
+    this.note()
+    return this.#bill((call) => !call.toldUsage)
+  }
+
+  #bill(counts: (call: SandboxCall) => boolean): number {
+    return [...this.#calls].filter(counts).reduce((sum, call) => sum + Math.round(call.costUsd * 1e9), 0)
+  }
+}
+
+/** A configuration file with the pretend provider's prices, and what else is to stand in it. */
+export function priced(stage: Stage, more = ''): string {
+  const file = join(stage.folder(), 'oncekey.yaml')
+  const { model, input, output } = pretendPrice
+  writeFileSync(file, `prices: { "${model}": { input: ${input}, output: ${output} } }\n${more}`)
+  return file
+}
+
+/** What `oncekey ledger` says of a store in all, once its gateways have ended. */
+export async function ledgerOf(stage: Stage, store: string): Promise<Readonly<Record<string, number>>> {
+  const program = stage.program(process.execPath, [bin, 'ledger', '--store', store, '--json'])
+  const { code } = await program.exited
+  if (code !== 0) throw new Error(`oncekey ledger: ${program.stderr}`)
+  return JSON.parse(program.stdout.trim().split('\n').at(-1) ?? '{}') as Record<string, number>
 }
 
 /** The provider's call with this number, from 1, has sent a byte of its body. */

@@ -1,7 +1,7 @@
 /** What every official SDK must live through behind the gateway; the provider's ledger says what was paid. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Sandbox } from '../../packages/gateway/src/sandbox/index.ts'
-import { answering, called, freshKey, type Gateway, paid, Stage, until } from './harness.ts'
+import { Audit, answering, called, freshKey, type Gateway, ledgerOf, paid, priced, Stage, until } from './harness.ts'
 import { fieldOf, type Relay } from './relay.ts'
 import type { Ask, Kind, Sdk, Told } from './sdk.ts'
 
@@ -25,14 +25,20 @@ export function suite(name: string, open: (stage: Stage) => Promise<Sdk>, kinds:
     let relay: Relay
     let prompts = 0
     let prompt: string
+    let audit: Audit
+    let store: string
 
     beforeAll(async () => {
       sandbox = await stage.sandbox()
-      gateway = await stage.gateway({ upstream: sandbox.url, flags: ['--lease', '3s'] })
+      audit = new Audit(sandbox)
+      store = stage.store()
+      const flags = ['--lease', '3s', '--stop-grace', '1s', '--config', priced(stage)]
+      gateway = await stage.gateway({ upstream: sandbox.url, store, flags })
       relay = await stage.relay(gateway)
       sdk = await open(stage)
     })
     beforeEach(() => {
+      audit.note()
       sandbox.reset()
       relay.reset()
       // Keyless retries find each other by what they say, so no two tests say the same.
@@ -292,6 +298,17 @@ export function suite(name: string, open: (stage: Stage) => Promise<Sdk>, kinds:
       expect(retries()).toEqual(['0', '1', '2'])
       expect(sandbox.calls).toHaveLength(1)
       expect(await Promise.race([first, 'running'])).toBe('running')
+    })
+
+    test("the ledger of all of this is the provider's own bill", async () => {
+      await gateway.end('SIGTERM')
+      const ledger = await ledgerOf(stage, store)
+      expect(audit.told).toBeGreaterThan(0)
+      expect(ledger['nanodollars']).toBe(audit.told)
+      // What was charged and told nothing is counted as that.
+      expect(audit.untold).toBeGreaterThan(0)
+      expect(ledger['unmetered']).toBeGreaterThan(0)
+      expect(ledger['unpriced'] ?? 0).toBe(0)
     })
   })
 }

@@ -1,5 +1,5 @@
 /** The two ways to ask: through an exchange with a store of this process, or a gateway at a URL. */
-import { type Exchange, fieldValue, IdempotencyError, planOf, type RouteOptions } from 'oncekey/http'
+import { type Account, type Exchange, fieldValue, IdempotencyError, planOf, type RouteOptions } from 'oncekey/http'
 import { type Upstream, upstreamHeaders } from '../forward/index.ts'
 import type { Ask, Asking } from './ask.ts'
 import { Collected } from './collected.ts'
@@ -10,11 +10,14 @@ export interface InProcess {
   readonly upstream: Upstream
   /** The options of a method and path. */
   route(method: string, path: string): RouteOptions
+  /** Keeps the bill of one request; `path` without the query. */
+  account(asking: Asking, path: string): Account
 }
 
 /** Asks through an exchange: claim, call, record. */
-export function askHere({ exchange, upstream, route }: InProcess): Ask {
-  return async ({ method, target, headers, body }) => {
+export function askHere({ exchange, upstream, route, account }: InProcess): Ask {
+  return async (asking) => {
+    const { method, target, headers, body } = asking
     const { path, query } = parted(target)
     const options = route(method, path)
     const plan = planOf({ method, headers, query }, options)
@@ -27,6 +30,7 @@ export function askHere({ exchange, upstream, route }: InProcess): Ask {
       route: options,
       request: { method, path, query, headers, body },
       caller,
+      account: account(asking, path),
       dispatch: (events) => upstream.call({ method, target, headers: onward, body }, events),
     })
     if (done === 'bypass') throw new IdempotencyError('store_unavailable', 'The store is away.')

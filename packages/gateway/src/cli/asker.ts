@@ -24,6 +24,8 @@ export interface BatchTarget {
   readonly kind: 'here' | 'gateway'
   /** Of the provider, or of the gateway. */
   readonly url: URL
+  /** The upstream's name in the configuration. */
+  readonly name: string
   readonly config: GatewayConfig
   /** What holds for a method and path. */
   readonly routeOf: (method: string, path: string) => RouteOptions
@@ -66,7 +68,7 @@ function here(flags: Flags, env: NodeJS.ProcessEnv): BatchTarget {
     throw new UsageError('The store memory: is gone with its process, and then a restart pays again. Use lmdb:PATH.')
   const [name, url] = upstream
   const routes = new Routes(config.rules, config.route)
-  return { kind: 'here', url, config, routeOf: (method, path) => forBatch(routes.find(name, method, path)) }
+  return { kind: 'here', url, name, config, routeOf: (method, path) => forBatch(routes.find(name, method, path)) }
 }
 
 function there(gateway: string, flags: Flags): BatchTarget {
@@ -78,7 +80,7 @@ function there(gateway: string, flags: Flags): BatchTarget {
   if (!/^https?:\/\/[^/]/.test(gateway) || !URL.canParse(gateway))
     throw new UsageError(`--gateway is "${redacted(gateway)}", which is not a URL such as http://127.0.0.1:8787.`)
   const config = loaded(['--upstream', gateway, ...given(flags, [...beforeGateway])], {})
-  return { kind: 'gateway', url: new URL(gateway), config, routeOf: () => config.route }
+  return { kind: 'gateway', url: new URL(gateway), name: '', config, routeOf: () => config.route }
 }
 
 /** A route's options as far as they make sense for a batch. */
@@ -134,7 +136,7 @@ export async function askerOf(target: BatchTarget, firstTarget: string): Promise
   return { ask, takenOver: () => undefined, close: () => upstream.close() }
 }
 
-async function overStore({ config, routeOf }: BatchTarget, upstream: Upstream): Promise<Asker> {
+async function overStore({ config, name, routeOf }: BatchTarget, upstream: Upstream): Promise<Asker> {
   const log = createLog()
   let takenOver = 0
   const observer = (event: OnceEvent): void => {
@@ -142,15 +144,25 @@ async function overStore({ config, routeOf }: BatchTarget, upstream: Upstream): 
     // All else is told by the report.
     if (event.kind === 'store_failed' || event.kind === 'unrecorded') logEvent(log, event)
   }
-  const { engine, close } = await within(storeStartMs, config.store, openEngine(config, observer))
+  const opening = openEngine(config, log, observer)
+  const { engine, ledger, close } = await within(storeStartMs, config.store, opening)
   const exchange = new Exchange(engine, nodeCodings, (error) =>
     log.error({ err: error }, 'a line failed inside this process'),
   )
   return {
-    ask: askHere({ exchange, upstream, route: routeOf }),
+    ask: askHere({
+      exchange,
+      upstream,
+      route: routeOf,
+      account: ({ method, headers, body }, path) =>
+        ledger.account({ upstream: name, method, path, headers, body }, 'resumed'),
+    }),
     takenOver: () => takenOver,
     close: async () => {
       await engine.close()
+      await ledger
+        .close()
+        .catch((error: unknown) => log.error({ err: error }, 'the last counts of the ledger are lost'))
       await close()
     },
   }

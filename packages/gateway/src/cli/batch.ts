@@ -20,9 +20,10 @@ import {
   survey,
 } from '../batch/index.ts'
 import { choice, integer, UsageError } from '../config/index.ts'
-import { Prices } from '../ledger/index.ts'
+import type { Prices } from '../ledger/index.ts'
 import { askerOf, type BatchTarget, batchConfig } from './asker.ts'
 import { commandSpecs, type Flags, helpOf, readFlags } from './flags.ts'
+import { pricesOf } from './ledger.ts'
 import { print } from './operating.ts'
 
 const spec = commandSpecs.batch
@@ -68,7 +69,7 @@ async function run(path: string, flags: Flags, target: BatchTarget, env: NodeJS.
       ask: asker.ask,
       headers,
       waitMs: config.route.policy.waitMs,
-      price: pricesAt(target),
+      price: priceOf(pricesAt(target)),
       clock: systemClock,
       takenOver: asker.takenOver,
     })
@@ -103,14 +104,14 @@ async function watched(batch: Batch, flags: Flags): Promise<Report> {
 }
 
 async function dryRun(path: string, flags: Flags, target: BatchTarget): Promise<number> {
-  const prices = new Prices([], { url: target.url })
+  const prices = pricesAt(target)
   const estimate = { inputTokens: 0, nanodollars: 0, unpriced: 0 }
   const covered = coverage(path, target)
   const { roll, dialect, digest } = await survey(path, target.config.route.maxBodyBytes, (request) => {
     covered(request)
     const inputTokens = estimatedTokens(request)
     estimate.inputTokens += inputTokens
-    const price = prices.nanodollars({ model: request.model, units: { inputTokens } }, request.model)
+    const price = prices?.nanodollars({ model: request.model, units: { inputTokens } }, request.model)
     estimate.nanodollars += price ?? 0
     if (price === undefined) estimate.unpriced += 1
   })
@@ -179,12 +180,16 @@ function coverage(path: string, { kind, routeOf }: BatchTarget): (request: Batch
   }
 }
 
-function pricesAt({ url }: BatchTarget): Price {
-  const prices = new Prices([], { url })
+/** The ledger's own prices; undefined before a gateway, which alone knows what is behind it. */
+function pricesAt({ kind, name, config }: BatchTarget): Prices | undefined {
+  return kind === 'here' ? pricesOf(config).get(name) : undefined
+}
+
+function priceOf(prices: Prices | undefined): Price {
   return ({ model }, answer) => {
     const usage = usageOf(answer)
     if (usage === undefined) return undefined
     const { inputTokens = 0, outputTokens = 0 } = usage.units
-    return { tokens: inputTokens + outputTokens, nanodollars: prices.nanodollars(usage, model) }
+    return { tokens: inputTokens + outputTokens, nanodollars: prices?.nanodollars(usage, model) }
   }
 }

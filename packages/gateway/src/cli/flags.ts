@@ -110,7 +110,7 @@ const batchFlags: readonly FlagSpec[] = [
 ]
 
 /** By what they are called in the code. */
-export type CommandName = 'batch' | 'migrate' | 'list' | 'show' | 'resolve' | 'release' | 'purge' | 'doctor'
+export type CommandName = 'batch' | 'migrate' | 'list' | 'show' | 'resolve' | 'release' | 'purge' | 'doctor' | 'ledger'
 
 /** Every command of this table, in the order of the help. */
 export const commandSpecs: Readonly<Record<CommandName, CommandSpec>> = {
@@ -175,6 +175,19 @@ export const commandSpecs: Readonly<Record<CommandName, CommandSpec>> = {
     operand: '[RECORD_ID]',
     about: 'Removes one ended record and its outcome; without one, ends now what gateways sweep away every minute.',
     flags: [store, ...naming, yes, json],
+  },
+  ledger: {
+    name: 'ledger',
+    operand: '',
+    about: 'Says what was spent and what retries, joins and drains have saved, over all gateways of a store.',
+    flags: [
+      store,
+      { flag: 'by', placeholder: 'LIST', help: 'lines by day, tenant, upstream, route, model, or several (model)' },
+      { flag: 'since', placeholder: 'DAY', help: 'from this day on, UTC: 2026-11-01' },
+      { flag: 'until', placeholder: 'DAY', help: 'up to and with this day' },
+      { flag: 'tenant', placeholder: 'NAME', help: 'only one tenant, as the lines name it' },
+      json,
+    ],
   },
   doctor: {
     name: 'doctor',

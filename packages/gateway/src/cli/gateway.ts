@@ -5,9 +5,11 @@ import { Engine, Exchange, nodeCodings, nodeDigest, type Observer, systemClock, 
 import type { Logger } from 'pino'
 import { type GatewayConfig, loadGatewayConfig, redacted } from '../config/index.ts'
 import { Upstream } from '../forward/index.ts'
+import type { Ledger } from '../ledger/index.ts'
 import { startSandbox } from '../sandbox/index.ts'
 import { Gateway, Routes } from '../server/index.ts'
 import { gatewayHelp } from './help.ts'
+import { openLedger, pricesOf } from './ledger.ts'
 import { createLog, logEvent } from './log.ts'
 import { openStore, storeStartMs, within } from './store.ts'
 import { runPrimary } from './workers.ts'
@@ -36,8 +38,7 @@ interface Running {
 }
 
 async function startGateway(config: GatewayConfig, log: Logger): Promise<Running> {
-  const opening = openEngine(config, (event) => logEvent(log, event))
-  const { engine, close: closeStore } = await within(storeStartMs, config.store, opening)
+  const { engine, ledger, close: closeStore } = await within(storeStartMs, config.store, openEngine(config, log))
   const upstreams = new Map<string, Upstream>()
   for (const [name, url] of config.upstreams) {
     const reached = url.protocol === 'sandbox:' ? new URL((await startSandbox()).url) : url
@@ -47,35 +48,43 @@ async function startGateway(config: GatewayConfig, log: Logger): Promise<Running
     log.error({ err: error }, 'a request failed inside the gateway'),
   )
   const routes = new Routes(config.rules, config.route)
-  const gateway = new Gateway({ exchange, upstreams, routes, log: (line) => log.debug(line) })
+  const gateway = new Gateway({ exchange, upstreams, routes, ledger, log: (line) => log.debug(line) })
   const port = await listen(gateway, config)
   return {
     gateway,
     port,
     close: async () => {
       for (const upstream of upstreams.values()) await upstream.close()
+      await ledger
+        .close()
+        .catch((error: unknown) => log.error({ err: error }, 'the last counts of the ledger are lost'))
       await closeStore()
     },
   }
 }
 
-/** The engine over the store, once the store has let this process in. */
+/** The engine over the store and its ledger, once the store has let this process in; `heard` replaces the log's lines. */
 export async function openEngine(
   config: GatewayConfig,
-  observer: Observer,
-): Promise<{ readonly engine: Engine; close(): Promise<void> }> {
+  log: Logger,
+  heard: Observer = (event) => logEvent(log, event),
+): Promise<{ readonly engine: Engine; readonly ledger: Ledger; close(): Promise<void> }> {
   const { store, close } = await openStore(config.store, { migrate: config.migrate, existing: false })
+  const ledger = openLedger(store, pricesOf(config), log)
   const engine = new Engine({
     store,
     skewMs: config.route.policy.skewMs,
     clock: systemClock,
     random: systemRandom,
     digest: nodeDigest,
-    observer,
+    observer: (event) => {
+      heard(event)
+      if (event.kind === 'swept') ledger.abandoned(event.abandoned)
+    },
     ...(config.pepper === undefined ? {} : { pepper: config.pepper }),
   })
   await engine.ready()
-  return { engine, close }
+  return { engine, ledger, close }
 }
 
 function listen(gateway: Gateway, { host, port }: GatewayConfig): Promise<number> {

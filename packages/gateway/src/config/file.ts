@@ -43,6 +43,7 @@ export function readConfigFile(path: string): ConfigFile {
 
 const topKeys: readonly string[] = [
   ...gatewayOptions.filter(({ flag }) => flag !== 'config').map(({ flag }) => fileKey(flag)),
+  'prices',
   'routes',
 ]
 const routeKeys: readonly string[] = [

@@ -2,9 +2,11 @@
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { ignoredPaths, type Policy, policyOf, type RouteOptions, routeDefaults } from 'oncekey/http'
+import type { OwnPrice } from '../ledger/index.ts'
 import type { RouteRule } from '../server/index.ts'
 import { type ConfigFile, readConfigFile } from './file.ts'
 import { fileKey, gatewayOptions, type OptionSpec, variable } from './options.ts'
+import { ownPrices } from './prices.ts'
 import { namedUpstreams } from './upstreams.ts'
 import { UsageError } from './usage.ts'
 import * as values from './values.ts'
@@ -19,6 +21,8 @@ export interface GatewayConfig {
   /** Creates or upgrades the PostgreSQL schema at the start. */
   readonly migrate: boolean
   readonly workers: number
+  /** The operator's own prices, before the public ones. */
+  readonly prices: readonly OwnPrice[]
   readonly pepper: Uint8Array | undefined
   readonly upstreamTimeoutMs: number
   readonly stopGraceMs: number
@@ -123,6 +127,7 @@ function build(settings: Settings, file: ConfigFile | undefined): GatewayConfig 
     store,
     migrate: !get<boolean>('no-migrate'),
     workers,
+    prices: ownPrices(file?.values['prices'], `prices in ${file?.path}`),
     pepper: readPepper(get<string | undefined>('pepper-file'), settings['pepper-file']?.origin ?? ''),
     upstreamTimeoutMs: get('upstream-timeout'),
     stopGraceMs: get('stop-grace'),

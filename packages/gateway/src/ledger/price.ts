@@ -49,7 +49,7 @@ export class Prices {
   nanodollars(usage: Usage, model: string | undefined): number | undefined {
     const name = usage.model ?? model
     const { costUsd } = usage.units
-    const own = name === undefined ? undefined : this.#own.find(({ pattern }) => pattern.test(name))
+    const own = this.#own.find(({ pattern }) => pattern.test(name ?? ''))
     if (own !== undefined) return Math.round(ownDollars(own, usage) * 1e9)
     if (costUsd !== undefined) return Math.round(costUsd * 1e9)
     if (name === undefined || this.#provider === undefined) return undefined

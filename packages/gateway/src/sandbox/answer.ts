@@ -19,11 +19,19 @@ export type Answer =
       readonly kind: 'stream'
       readonly framing: 'events' | 'array'
       readonly crlf: boolean
+      /** Does one of its events say what was used? */
+      readonly tellsUsage: boolean
       /** All that comes before the terminator; made while it is sent. */
       readonly parts: () => Iterable<StreamPart>
       readonly terminator: StreamPart
       readonly error: StreamPart
     }
+
+/** Does the answer say what it used, where it is whole? */
+export function tellsUsage(answer: Answer): boolean {
+  if (answer.kind === 'stream') return answer.tellsUsage
+  return answer.kind === 'json' && ('usage' in answer.value || 'usageMetadata' in answer.value)
+}
 
 /** Whose dialect the answer speaks. */
 export type Dialect = 'openai' | 'anthropic' | 'gemini'

@@ -52,6 +52,7 @@ export function message(asked: Asked): Answer {
   const broke = errorValue('anthropic', 529, `The pretend provider broke in call ${asked.n}.`, asked.id)
   return {
     kind: 'stream',
+    tellsUsage: true,
     framing: 'events',
     crlf: false,
     parts,

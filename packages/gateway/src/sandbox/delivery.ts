@@ -1,7 +1,7 @@
 /** Sends an answer as its call asked for it: late, slow, coded, cut, or never. */
 import type { ServerResponse } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Answer } from './answer.ts'
+import { type Answer, tellsUsage } from './answer.ts'
 import type { Behaviour } from './behaviour.ts'
 import { bodyPieces, contentTypeOf, gzipped, type Piece } from './body.ts'
 import type { OpenCall } from './ledger.ts'
@@ -29,6 +29,8 @@ export async function deliver(response: ServerResponse, delivery: Delivery): Pro
   if (response.statusCode === 204 || response.statusCode === 304 || response.req.method === 'HEAD')
     return void response.end()
   if (!(await body(response, delivery))) return
+  const isWhole = behaviour.truncate === undefined && behaviour.errorEvent === undefined
+  delivery.call.toldUsage = isWhole && response.statusCode < 400 && tellsUsage(answer)
   if (answer.kind === 'stream' && behaviour.hangAfterTerminator === true) return forever(gone)
   if (answer.kind === 'stream' && behaviour.cutAfterTerminator === true) return cut(response, delivery)
   response.end()

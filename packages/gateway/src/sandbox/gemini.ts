@@ -21,6 +21,7 @@ export function streamGenerateContent(asked: Asked, model: string): Answer {
   const broke = errorValue('gemini', 503, `The pretend provider broke in call ${asked.n}.`, asked.id)
   return {
     kind: 'stream',
+    tellsUsage: true,
     framing: events ? 'events' : 'array',
     // The real one ends its lines so.
     crlf: true,

@@ -22,6 +22,8 @@ export interface SandboxCall {
   readonly costUsd: number
   /** Of the answer's body. */
   readonly bytesSent: number
+  /** The answer said what it used, and went out whole. */
+  readonly toldUsage: boolean
 }
 
 /** A call while it runs. */
@@ -37,6 +39,13 @@ export interface Tokens {
 const pretendNanoUsdPerInputToken = 2_000
 const pretendNanoUsdPerOutputToken = 10_000
 
+/** The same as a ledger's own price of every model: US dollars per million tokens. */
+export const pretendPrice: { readonly model: '*'; readonly input: number; readonly output: number } = {
+  model: '*',
+  input: pretendNanoUsdPerInputToken / 1e3,
+  output: pretendNanoUsdPerOutputToken / 1e3,
+}
+
 /** The pretend price of a call, USD. */
 export function pretendPriceUsd(tokens: Tokens): number {
   return (tokens.input * pretendNanoUsdPerInputToken + tokens.output * pretendNanoUsdPerOutputToken) / 1e9
@@ -50,8 +59,8 @@ export class Ledger {
     return this.#calls
   }
 
-  open(call: Omit<OpenCall, 'n' | 'aborted' | 'bytesSent'>): OpenCall {
-    const opened = { ...call, n: this.#calls.length + 1, aborted: false, bytesSent: 0 }
+  open(call: Omit<OpenCall, 'n' | 'aborted' | 'bytesSent' | 'toldUsage'>): OpenCall {
+    const opened = { ...call, n: this.#calls.length + 1, aborted: false, bytesSent: 0, toldUsage: false }
     this.#calls.push(opened)
     return opened
   }

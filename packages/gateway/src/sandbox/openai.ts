@@ -57,6 +57,7 @@ function chatStream(asked: Asked): Answer {
   }
   return {
     kind: 'stream',
+    tellsUsage: withUsage,
     framing: 'events',
     crlf: false,
     parts,

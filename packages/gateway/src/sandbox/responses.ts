@@ -32,6 +32,7 @@ export function response(asked: Asked): Answer {
   }
   return {
     kind: 'stream',
+    tellsUsage: true,
     framing: 'events',
     crlf: false,
     parts,

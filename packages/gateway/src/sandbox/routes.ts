@@ -12,6 +12,8 @@ export interface Endpoint {
   readonly billed: boolean
   /** Its body has to be a JSON object. */
   readonly wantsJson: boolean
+  /** Its answers are no tokens. */
+  readonly saysNothing?: boolean
   readonly answer: (asked: Asked) => Answer
 }
 
@@ -22,6 +24,7 @@ interface Route {
   readonly dialect: Dialect
   readonly billed: boolean
   readonly wantsJson: boolean
+  readonly saysNothing?: boolean
   readonly answer: (asked: Asked, name: string | undefined) => Answer
 }
 
@@ -31,7 +34,7 @@ const work = { ...openai, billed: true, wantsJson: true } as const
 const routes: readonly Route[] = [
   { ...work, methods: ['POST'], path: /\/chat\/completions$/, answer: chatCompletion },
   { ...work, methods: ['POST'], path: /\/responses$/, answer: response },
-  { ...work, methods: ['POST'], path: /\/embeddings$/, answer: embeddings },
+  { ...work, methods: ['POST'], path: /\/embeddings$/, saysNothing: true, answer: embeddings },
   { ...work, methods: ['POST'], path: /\/audio\/transcriptions$/, wantsJson: false, answer: transcription },
   { ...work, methods: ['POST'], path: /\/audio\/speech$/, answer: speech },
   { ...work, methods: ['POST'], path: /\/messages$/, dialect: 'anthropic', answer: message },

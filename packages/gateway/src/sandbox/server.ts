@@ -100,7 +100,8 @@ class Provider {
     const asked = behaviourOf(request, planned, this.#latencyMs)
     const behaviour = asked instanceof RangeError ? {} : asked
     const refusal = refusalOf(asked, endpoint, request)
-    const tokens = { input: Math.ceil(request.bodyBytes / 4), output: 4 * eventCount(behaviour) }
+    const output = endpoint.saysNothing === true ? 0 : 4 * eventCount(behaviour)
+    const tokens = { input: Math.ceil(request.bodyBytes / 4), output }
     const failing = refusal !== undefined || (behaviour.status ?? 200) >= 400
     const costUsd = endpoint.billed && (!failing || behaviour.billed === true) ? pretendPriceUsd(tokens) : 0
     const { json: _, model: __, marker, ...sent } = request

@@ -11,10 +11,12 @@ import {
   systemClock,
 } from 'oncekey/http'
 import { passThrough, type Upstream, upgrade, upstreamHeaders } from '../forward/index.ts'
+import type { Ledger, RequestAccount } from '../ledger/index.ts'
 import { BodyBudget } from './body.ts'
 import { NodeCaller } from './caller.ts'
 import { Connections } from './connections.ts'
 import { declineUpgrade, isWebSocket } from './decline.ts'
+import { lineOf, type RequestLog } from './line.ts'
 import { answerMalformed, isPlain, notPlain } from './malformed.ts'
 import { firstSegment, type Routes, type Target, targetOf } from './routing.ts'
 
@@ -24,22 +26,18 @@ export interface GatewayParts {
   /** By name; the unnamed one has the name ''. */
   readonly upstreams: ReadonlyMap<string, Upstream>
   readonly routes: Routes
+  readonly ledger: Ledger
   readonly log: RequestLog
 }
 
-/** One line a request; never a key, a credential, a prompt or an answer. */
-export type RequestLog = (line: {
-  readonly method: string
-  readonly path: string
-  readonly status: number
-  readonly how: string
-  readonly ms: number
-}) => void
-
 interface Routed {
+  /** '' is the one without a name. */
+  readonly name: string
   readonly upstream: Upstream
   /** What the upstream is asked for: path and query, without its name in front. */
   readonly target: string
+  /** Without its name in front. */
+  readonly path: string
   readonly place: Target
   readonly route: RouteOptions
 }
@@ -51,6 +49,7 @@ const onePieceBytes = 64 * 1024
 interface Asked {
   /** Its key, for the echo. */
   key: string | undefined
+  account: RequestAccount | undefined
 }
 
 /** A gateway that listens once `listen` has resolved. */
@@ -110,7 +109,7 @@ export class Gateway {
     const method = request.method ?? ''
     const caller = new NodeCaller(response)
     const path = targetOf(request.url ?? '')?.path ?? '/'
-    const asked: Asked = { key: undefined }
+    const asked: Asked = { key: undefined, account: undefined }
     try {
       await this.#answer(request, response, caller, asked)
     } catch (error) {
@@ -124,7 +123,7 @@ export class Gateway {
     }
     this.#connections.end(connection)
     const ms = Math.round(systemClock.monotonicMs() - startedMs)
-    this.#parts.log({ method, path, status: response.statusCode, how: caller.how, ms })
+    this.#parts.log(lineOf({ method, path, status: response.statusCode, how: caller.how, ms }, asked.account))
     if (this.#connections.open === 0) this.#idle?.()
   }
 
@@ -144,7 +143,7 @@ export class Gateway {
     const read = await this.#budget.read(request, routed.route.maxBodyBytes)
     if (read === undefined) return
     try {
-      await this.#cover(routed, plan, request, response, caller, read.body)
+      await this.#cover(routed, plan, request, response, caller, read.body, asked)
     } finally {
       read.release()
     }
@@ -157,14 +156,24 @@ export class Gateway {
     response: ServerResponse,
     caller: NodeCaller,
     body: Buffer,
+    asked: Asked,
   ): Promise<void> {
-    const { upstream, target, place, route } = routed
+    const { name, upstream, target, place, route } = routed
     const method = request.method ?? ''
+    const account = this.#parts.ledger.account({
+      upstream: name,
+      method,
+      path: routed.path,
+      headers: request.rawHeaders,
+      body,
+    })
+    asked.account = account
     const done = await this.#parts.exchange.handle({
       plan,
       route,
       request: { method, path: place.path, query: place.query, headers: request.rawHeaders, body },
       caller,
+      account,
       dispatch: (events) => upstream.call({ method, target, headers: headersFor(request, route, false), body }, events),
     })
     if (done === 'bypass') await this.#pass(routed, request, response, body, 'bypassed')
@@ -209,8 +218,11 @@ export class Gateway {
       )
     }
     const path = named === undefined ? place.path : segment.rest
-    const route = routes.find(named === undefined ? '' : segment.name, request.method ?? '', path)
+    const name = named === undefined ? '' : segment.name
+    const route = routes.find(name, request.method ?? '', path)
     return {
+      name,
+      path,
       upstream,
       target: place.query === '' && !request.url?.endsWith('?') ? path : `${path}?${place.query}`,
       place,

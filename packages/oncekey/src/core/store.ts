@@ -136,6 +136,25 @@ export interface ScanPage {
 }
 
 /**
+ * What one writer has counted under one name, from its begin to now. Whoever sums over the writers has it all; nothing is
+ * ever added to what another one wrote, so a call that is repeated, or whose answer was lost, counts nothing twice.
+ */
+export interface Tally {
+  /** At most 512 characters; sorts by what is in front. */
+  readonly name: string
+  /** The one process that writes this entry. */
+  readonly writer: string
+  /** Whole numbers, at most 32 of them. None removes the entry. */
+  readonly counts: Readonly<Record<string, number>>
+}
+
+/** A page of tallies, in no promised order. `cursor` is undefined after the last. */
+export interface TallyPage {
+  readonly tallies: readonly Tally[]
+  readonly cursor: string | undefined
+}
+
+/**
  * One thing about a database's setup that bears on the promise. `weaker`: the promise holds with a limit that `meaning`
  * names. `broken`: it does not hold; a store that finds this at its start refuses, unless told otherwise.
  */
@@ -190,6 +209,7 @@ export interface StoreCapabilities {
  *     the error is `unreadable()`, and the others are asked again without it.
  * S19 An adopted keyless entry goes to one retry only.
  * S20 `purge` removes a record of the expected attempt, and its bytes, unless it runs.
+ * S21 `tally` replaces what a writer has counted under a name, as durably as a settle; `tallies` answers all that is kept.
  */
 export interface Store {
   readonly capabilities: StoreCapabilities
@@ -205,6 +225,8 @@ export interface Store {
   scan(cursor: string | undefined, filter: { readonly state?: RecordState; readonly limit: number }): Promise<ScanPage>
   sweep(limit: number, skewMs: number): Promise<SweepReport>
   meta(name: string, ifAbsent: Uint8Array): Promise<Uint8Array>
+  tally(tallies: readonly Tally[]): Promise<void>
+  tallies(cursor: string | undefined): Promise<TallyPage>
   /** Looks at the database's setup, and changes nothing. */
   diagnose(): Promise<readonly Finding[]>
   /**

@@ -23,6 +23,8 @@ import {
   type Settlement,
   type Store,
   type SweepReport,
+  type Tally,
+  type TallyPage,
 } from '../core/store.ts'
 
 interface Entry {
@@ -59,6 +61,7 @@ class MemoryStore implements Store {
   readonly #entries = new Map<RecordId, Entry>()
   readonly #lists = new Map<string, readonly KeylessEntry[]>()
   readonly #metas = new Map<string, Uint8Array>()
+  readonly #tallies = new Map<string, Tally>()
   #fenceFloor = 0
 
   constructor(options: MemoryStoreOptions) {
@@ -155,6 +158,18 @@ class MemoryStore implements Store {
     const held = this.#metas.get(name) ?? ifAbsent
     this.#metas.set(name, held)
     return held
+  }
+
+  async tally(tallies: readonly Tally[]): Promise<void> {
+    for (const tally of tallies) {
+      const key = JSON.stringify([tally.name, tally.writer])
+      if (Object.keys(tally.counts).length === 0) this.#tallies.delete(key)
+      else this.#tallies.set(key, { ...tally, counts: { ...tally.counts } })
+    }
+  }
+
+  async tallies(): Promise<TallyPage> {
+    return { tallies: [...this.#tallies.values()], cursor: undefined }
   }
 
   async diagnose(): Promise<readonly Finding[]> {

@@ -14,6 +14,7 @@ export type FaultyCall =
   | 'purge'
   | 'sweep'
   | 'meta'
+  | 'tally'
 
 /**
  * `fail`: rejected, nothing happened. `lose`: it happened, the answer is lost. `hang`: nothing happened and no answer
@@ -44,6 +45,7 @@ export function faultyStore(
     purge: 0,
     sweep: 0,
     meta: 0,
+    tally: 0,
   }
   const wrap = <Args extends readonly unknown[], Answer>(
     call: FaultyCall,
@@ -74,6 +76,8 @@ export function faultyStore(
     purge: wrap('purge', (asks) => store.purge(asks)),
     sweep: wrap('sweep', (limit, skewMs) => store.sweep(limit, skewMs)),
     meta: wrap('meta', (name, ifAbsent) => store.meta(name, ifAbsent)),
+    tally: wrap('tally', (tallies) => store.tally(tallies)),
+    tallies: (cursor) => store.tallies(cursor),
     scan: (cursor, filter) => store.scan(cursor, filter),
     diagnose: () => store.diagnose(),
     ...(store.watch === undefined ? {} : { watch: (id, onHint) => store.watch?.(id, onHint) ?? (() => undefined) }),

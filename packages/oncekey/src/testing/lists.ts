@@ -8,7 +8,7 @@ const skewMs = usual.skewMs
 /** Calls that the engine makes for several records at once, one of which must not fail the others. */
 const gathered: ReadonlySet<string> = new Set(['claim', 'read', 'settle', 'append'])
 
-/** S17–S19, and keyless lists and scans. */
+/** S17–S19, S21, and keyless lists and scans. */
 export const lists: readonly ConformanceCase[] = [
   {
     name: 'S17 meta writes once and answers what is held',
@@ -128,6 +128,36 @@ export const lists: readonly ConformanceCase[] = [
     },
   },
   {
+    name: 'S21 tallies are replaced by their writer, kept apart by name and writer, and removed by none',
+    async run(s) {
+      const name = s.list()
+      const tally = (writer: string, counts: Record<string, number>): Promise<void> =>
+        s.store.tally([{ name, writer, counts }])
+      await tally('a', { executed: 1, spent: 9_007_199_254_740_991 })
+      await s.store.tally([
+        { name, writer: 'a', counts: { executed: 2, spent: 5 } },
+        { name, writer: 'b', counts: { executed: 7 } },
+        { name: `${name}"é☃`, writer: 'a', counts: { spent: 9_007_199_254_740_991 } },
+      ])
+      await tally('b', { executed: 7 })
+      same(await counted(s, name), { a: { executed: 2, spent: 5 }, b: { executed: 7 } }, 'what is kept')
+      same(await counted(s, `${name}"é☃`), { a: { spent: 9_007_199_254_740_991 } }, 'the other name')
+      await tally('a', {})
+      await tally('c', {})
+      same(await counted(s, name), { b: { executed: 7 } }, 'what is left')
+    },
+  },
+  {
+    name: 'S21 all tallies come, page by page',
+    async run(s) {
+      const name = s.list()
+      const writers = Array.from({ length: 1_200 }, (_, at) => `w${at}`)
+      await s.store.tally(writers.map((writer, at) => ({ name, writer, counts: { at } })))
+      const expected = Object.fromEntries(writers.map((writer, at) => [writer, { at }]))
+      same(await counted(s, name), expected, 'what is kept')
+    },
+  },
+  {
     name: 'scan shows every record once, page by page, and by state',
     async run(s) {
       const expected = new Set<string>()
@@ -149,6 +179,18 @@ async function entered(s: Subject): Promise<ReturnType<Subject['id']>> {
   const id = s.id()
   kind(await s.claim(id, s.attempt()), 'granted', 'the claim')
   return id
+}
+
+/** What is kept under a name, by writer. */
+async function counted(s: Subject, name: string): Promise<Record<string, Readonly<Record<string, number>>>> {
+  const found: Record<string, Readonly<Record<string, number>>> = {}
+  let cursor: string | undefined
+  do {
+    const page = await s.store.tallies(cursor)
+    for (const tally of page.tallies) if (tally.name === name) found[tally.writer] = tally.counts
+    cursor = page.cursor
+  } while (cursor !== undefined)
+  return found
 }
 
 async function pages(

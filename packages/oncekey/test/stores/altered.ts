@@ -17,6 +17,8 @@ export function altered(store: Store, calls: Partial<Store>): Store {
     scan: (cursor, filter) => store.scan(cursor, filter),
     sweep: (limit, skewMs) => store.sweep(limit, skewMs),
     meta: (name, ifAbsent) => store.meta(name, ifAbsent),
+    tally: (tallies) => store.tally(tallies),
+    tallies: (cursor) => store.tallies(cursor),
     diagnose: () => store.diagnose(),
     close: () => store.close(),
   }

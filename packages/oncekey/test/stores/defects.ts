@@ -391,6 +391,29 @@ const clauses: Readonly<Record<string, Readonly<Record<string, Breaks>>>> = {
       })
     },
   },
+  S21: {
+    'adds to what was counted': ({ store }) =>
+      altered(store, {
+        tally: async (tallies) => {
+          const before = (await store.tallies(undefined)).tallies
+          const added = tallies.map((tally) => {
+            const held = before.find(({ name, writer }) => name === tally.name && writer === tally.writer)?.counts ?? {}
+            const counts = Object.entries(tally.counts).map(([unit, count]) => [unit, (held[unit] ?? 0) + count])
+            return { ...tally, counts: Object.fromEntries(counts) }
+          })
+          return store.tally(added)
+        },
+      }),
+    'lets the last writer win': ({ store }) =>
+      altered(store, { tally: async (tallies) => store.tally(tallies.map((one) => ({ ...one, writer: 'all' }))) }),
+    'ends at its first page': ({ store }) =>
+      altered(store, {
+        tallies: async (cursor) => ({
+          tallies: (await store.tallies(cursor)).tallies.slice(0, 500),
+          cursor: undefined,
+        }),
+      }),
+  },
 }
 
 /** An intact store, and the broken ones by the sentence they break. */

@@ -85,9 +85,40 @@ describe('migrate', () => {
     await migrate(admin, { schema })
     await Promise.all(others.map((other) => other.end()))
     const { rows } = await admin.query(`SELECT id FROM ${quoted(schema)}.migrations`)
-    expect(rows).toEqual([{ id: 1 }])
+    expect(rows).toEqual([{ id: 1 }, { id: 2 }])
     const [answer] = await postgresStore(admin, { schema }).claim([ask('a', 'one')])
     expect(answer?.kind).toBe('granted')
+    await admin.query(`DROP SCHEMA ${quoted(schema)} CASCADE`)
+  })
+
+  test('upgrades a schema while a process of the version before goes on; a store of this version refuses until then', async () => {
+    const schema = freshSchema()
+    await migrate(admin, { schema })
+    const older = postgresStore(admin, { schema })
+    await older.claim([ask('first', 'one')])
+    // What migration 1 alone had made; the older store has looked at its schema already, as a running process has.
+    await admin.query(`DROP TABLE ${quoted(schema)}.tallies`)
+    await admin.query(`DELETE FROM ${quoted(schema)}.migrations WHERE id > 1`)
+    const newer = postgresStore(admin, { schema })
+    const refusal = await rejection(newer.claim([ask('a', 'one')]))
+    const sentence = `The schema ${quoted(schema)} is of an older version. Call migrate(pool) once before the store is used.`
+    expect(refusal.message).toBe(sentence)
+    let upgraded = false
+    const working = (async () => {
+      let claims = 0
+      for (; !upgraded || claims < 20; claims++) {
+        expect((await older.claim([ask(`old ${claims}`, 'one')]))[0]?.kind).toBe('granted')
+        expect((await older.settle([completed(`old ${claims}`, 'one')]))[0]?.kind).toBe('recorded')
+      }
+      return claims
+    })()
+    await migrate(admin, { schema })
+    upgraded = true
+    expect(await working).toBeGreaterThanOrEqual(20)
+    expect((await newer.claim([ask('a', 'one')]))[0]?.kind).toBe('granted')
+    expect(await stateOf(newer, 'old 0')).toBe('completed')
+    await newer.tally([{ name: 'n', writer: 'w', counts: { executed: 1 } }])
+    expect((await newer.tallies(undefined)).tallies).toHaveLength(1)
     await admin.query(`DROP SCHEMA ${quoted(schema)} CASCADE`)
   })
 
@@ -103,7 +134,7 @@ describe('migrate', () => {
       .replace(/\n{2,}/g, '\n\n')
       .trim()
     await expect(
-      `-- The schema, as \`migrate\` makes it. Written by a test: npx vitest run -u ${'packages/oncekey/test/stores/postgres.test.ts'}\n\n${schema}\n`,
+      `-- The schema, as \`migrate\` makes it. Written by a test: npx vitest run ${'packages/oncekey/test/stores/postgres.test.ts'} -u\n\n${schema}\n`,
     ).toMatchFileSnapshot('../../src/stores/postgres/schema.sql')
     await admin.query('DROP SCHEMA oncekey CASCADE')
   })

@@ -11,7 +11,7 @@ export type Environment = RootDatabase<Buffer, Key>
 /** Keys sort by kind, then by id. */
 export type Key = string | (string | number)[]
 
-/** The kinds of entries that are walked: records, chunks of bodies, keyless lists. */
+/** The kinds of entries that are swept: records, chunks of bodies, keyless lists. */
 export type Kind = 'r' | 'c' | 'k'
 
 /** The key of a chunk, as it is read back. */
@@ -23,9 +23,10 @@ export const keys = {
   chunk: (id: string, attemptId: string, offset: number): Key => ['c', id, attemptId, offset],
   keyless: (listId: string): Key => ['k', listId],
   meta: (name: string): Key => ['m', name],
+  tally: (name: string, writer: string): Key => ['t', name, writer],
   /** First and last of a kind, for walks. */
-  first: (kind: Kind): Key => [kind],
-  last: (kind: Kind): Key => [kind, '\uffff'],
+  first: (kind: Kind | 't'): Key => [kind],
+  last: (kind: Kind | 't'): Key => [kind, '\uffff'],
 } as const
 
 /** What can be asked of an environment. */
@@ -135,7 +136,7 @@ export function writeIf(
 }
 
 /** A commit that failed (disk full, map full) is the store's failure, with LMDB's own reason as the cause. */
-function failed(error: unknown): never {
+export function failed(error: unknown): never {
   // The driver rejects this second promise too; unheard, it would end the process.
   const reason = (error as { readonly commitError?: Promise<unknown> }).commitError
   reason?.catch(() => {})

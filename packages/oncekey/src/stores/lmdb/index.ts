@@ -22,6 +22,8 @@ import type {
   Settlement,
   Store,
   SweepReport,
+  Tally,
+  TallyPage,
 } from '../../core/store.ts'
 import { bodyFrom, joined, sameBytes, smallBody } from './body.ts'
 import { Entries } from './entries.ts'
@@ -29,6 +31,7 @@ import { type Environment, keys, type OpenOptions, openEnvironment } from './env
 import { keylessIn } from './keyless.ts'
 import { type StepPort, steps } from './steps.ts'
 import { LmdbSweep } from './sweep.ts'
+import { putTallies, tallyPage } from './tallies.ts'
 import { fenceFloor, type HostClock, hostClock, leaseEpoch, Moment } from './times.ts'
 
 /** Options of the embedded store. */
@@ -180,6 +183,14 @@ class LmdbStore implements Store, StepPort {
     await this.environment.ifNoExists(key, () => void this.environment.put(key, Buffer.from(ifAbsent), 1))
     this.environment.resetReadTxn()
     return this.environment.get(key) ?? ifAbsent
+  }
+
+  tally(tallies: readonly Tally[]): Promise<void> {
+    return putTallies(this.environment, tallies)
+  }
+
+  async tallies(cursor: string | undefined): Promise<TallyPage> {
+    return tallyPage(this.environment, cursor)
   }
 
   async diagnose(): Promise<readonly Finding[]> {

@@ -22,6 +22,8 @@ import type {
   Store,
   StoreCapabilities,
   SweepReport,
+  Tally,
+  TallyPage,
 } from '../../core/store.ts'
 import type { Port } from './asks.ts'
 import { append, readBody } from './body.ts'
@@ -35,6 +37,7 @@ import { read, scan } from './read.ts'
 import { renew } from './renew.ts'
 import { resolve, settle, settleIn } from './settle.ts'
 import { findingsOf, isReplicated, missingPrivileges, refuse, setupOf } from './setup.ts'
+import { putTallies, tallyPage } from './tallies.ts'
 
 export type { PgDatabase, PgQuery, PostgresDatabase, PostgresPool, PostgresQuery, Value } from './database.ts'
 export { type MigrateOptions, migrate } from './migrate.ts'
@@ -163,9 +166,17 @@ class PostgresStore implements Store {
     return meta(this.#port, name, ifAbsent)
   }
 
+  async tally(tallies: readonly Tally[]): Promise<void> {
+    if (tallies.length > 0) await putTallies(this.#port, tallies)
+  }
+
+  tallies(cursor: string | undefined): Promise<TallyPage> {
+    return tallyPage(this.#port, cursor)
+  }
+
   async diagnose(): Promise<readonly Finding[]> {
     const setup = await setupOf(this.#query, this.#schema)
-    const missing = setup.migrated ? await missingPrivileges(this.#query, this.#schema) : []
+    const missing = setup.schema === 'current' ? await missingPrivileges(this.#query, this.#schema) : []
     return findingsOf(setup, !this.#allowLoss, missing)
   }
 

@@ -1,4 +1,4 @@
--- The schema, as `migrate` makes it. Written by a test: npx vitest run -u packages/oncekey/test/stores/postgres.test.ts
+-- The schema, as `migrate` makes it. Written by a test: npx vitest run packages/oncekey/test/stores/postgres.test.ts -u
 
 CREATE SCHEMA oncekey;
 
@@ -758,6 +758,13 @@ CREATE TABLE oncekey.migrations (
     at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
 );
 
+CREATE TABLE oncekey.tallies (
+    name text NOT NULL COLLATE pg_catalog."C",
+    writer text NOT NULL COLLATE pg_catalog."C",
+    counts jsonb NOT NULL
+)
+WITH (fillfactor='50');
+
 ALTER TABLE ONLY oncekey.chunks
     ADD CONSTRAINT chunks_pkey PRIMARY KEY (record_id, attempt_id, "offset");
 
@@ -775,6 +782,9 @@ ALTER TABLE ONLY oncekey.migrations
 
 ALTER TABLE ONLY oncekey.records
     ADD CONSTRAINT records_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY oncekey.tallies
+    ADD CONSTRAINT tallies_pkey PRIMARY KEY (name, writer);
 
 CREATE INDEX keyless_lists_expires_at ON oncekey.keyless_lists USING btree (expires_at);
 

@@ -14,7 +14,8 @@ export interface Setup {
   readonly synchronousStandbys: string
   /** Standbys that stream from this server now; undefined where this user may not see them. */
   readonly standbys: number | undefined
-  readonly migrated: boolean
+  /** `older`: made by a version before this one. */
+  readonly schema: 'absent' | 'older' | 'current'
 }
 
 /** The oldest version that is tested; the ones before it are no longer maintained (PostgreSQL 14 ended in November 2026). */
@@ -25,9 +26,10 @@ export async function setupOf(query: Query, schema: string): Promise<Setup> {
   const text = `SELECT current_setting('server_version_num'), pg_is_in_recovery(), current_setting('fsync'),
     current_setting('full_page_writes'), current_setting('synchronous_commit'), current_setting('synchronous_standby_names'),
     (SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'),
-    EXISTS (SELECT FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = $1::text AND p.proname = 'claim')`
+    EXISTS (SELECT FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = $1::text AND p.proname = 'claim'),
+    EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1::text AND c.relname = 'tallies')`
   const [row] = await query(text, [schema])
-  const [version, standby, fsync, fullPageWrites, synchronousCommit, synchronousStandbys, standbys, migrated] =
+  const [version, standby, fsync, fullPageWrites, synchronousCommit, synchronousStandbys, standbys, made, current] =
     row ?? []
   return {
     version: Number(version),
@@ -37,7 +39,7 @@ export async function setupOf(query: Query, schema: string): Promise<Setup> {
     synchronousCommit: synchronousCommit ?? '',
     synchronousStandbys: synchronousStandbys ?? '',
     standbys: standbys === null || standbys === undefined ? undefined : Number(standbys),
-    migrated: migrated === 't',
+    schema: made !== 't' ? 'absent' : current === 't' ? 'current' : 'older',
   }
 }
 
@@ -59,8 +61,9 @@ export function refuse(setup: Setup, schema: string, allowed: boolean): void {
         'Turn it on, or set the option dangerouslyAllowLoss.',
     )
   }
-  if (!setup.migrated) {
-    throw refused(`The schema ${identifier(schema)} is not there. Call migrate(pool) once before the store is used.`)
+  if (setup.schema !== 'current') {
+    const what = setup.schema === 'absent' ? 'is not there' : 'is of an older version'
+    throw refused(`The schema ${identifier(schema)} ${what}. Call migrate(pool) once before the store is used.`)
   }
 }
 
@@ -126,9 +129,10 @@ function replicasFinding(setup: Setup): Finding {
 
 function schemaFinding(setup: Setup): Finding {
   const check = 'schema'
-  if (setup.migrated)
+  if (setup.schema === 'current')
     return { check, level: 'good', found: 'migrated', meaning: 'The functions of this version are there.' }
-  return { check, level: 'broken', found: 'not migrated', meaning: 'Nothing can be recorded. Call migrate(pool) once.' }
+  const found = setup.schema === 'absent' ? 'not migrated' : 'of an older version'
+  return { check, level: 'broken', found, meaning: 'Nothing can be recorded. Call migrate(pool) once.' }
 }
 
 function privileges(missing: readonly string[]): Finding {
@@ -158,7 +162,7 @@ export async function missingPrivileges(query: Query, schema: string): Promise<r
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     CROSS JOIN unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) need (privilege)
     WHERE n.nspname = $1::text AND c.relkind = 'r'
-      AND c.relname IN ('records', 'chunks', 'keyless_lists') AND NOT has_table_privilege(c.oid, need.privilege)
+      AND c.relname IN ('records', 'chunks', 'keyless_lists', 'tallies') AND NOT has_table_privilege(c.oid, need.privilege)
     UNION ALL SELECT 'usage on the schema' FROM pg_namespace n
     WHERE n.nspname = $1::text AND NOT has_schema_privilege(n.oid, 'USAGE') ORDER BY 1`
   return (await query(text, [schema])).map(([name]) => name ?? '')

@@ -22,6 +22,8 @@ import type {
   Store,
   StoreCapabilities,
   SweepReport,
+  Tally,
+  TallyPage,
 } from '../../core/store.ts'
 import { claimAnswer, readAnswer, renewAnswer, settleAnswer, textOf } from './answers.ts'
 import { appendArgs, argument, claimArgs, resolveArgs, settleArgs } from './asks.ts'
@@ -39,6 +41,7 @@ import type { Script } from './script.ts'
 import { type Expectations, inspect } from './server.ts'
 import { append, renew, settle } from './settle.lua.ts'
 import { RedisSweep } from './sweep.ts'
+import { putTallies, tallyPage } from './tallies.ts'
 import { once } from './values.lua.ts'
 import type { Command, Reply, Wire } from './wire.ts'
 
@@ -187,6 +190,16 @@ class RedisStore implements Store {
     const step = { key: this.#keys.meta(name), args: [argument(ifAbsent)] }
     const [held] = await this.#runner.run(once, [step], true)
     return bytesOf(held)
+  }
+
+  async tally(tallies: readonly Tally[]): Promise<void> {
+    await this.#start()
+    return putTallies(this.#runner, this.#keys.tallies, tallies)
+  }
+
+  async tallies(cursor: string | undefined): Promise<TallyPage> {
+    await this.#start()
+    return tallyPage(this.#runner, this.#keys.tallies, cursor)
   }
 
   async diagnose(): Promise<readonly Finding[]> {

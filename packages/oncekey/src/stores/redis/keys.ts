@@ -7,6 +7,8 @@ export interface Keys {
   record(id: string): string
   keyless(listId: string): string
   meta(name: string): string
+  /** The hash of all tallies. */
+  readonly tallies: string
   /** The pattern that matches records only, for SCAN. */
   readonly pattern: string
   /** The id in a record's key. */
@@ -19,6 +21,7 @@ export function keysOf(prefix: string): Keys {
     record: (id) => `${prefix}{${id}}`,
     keyless: (listId) => `${prefix}k:{${listId}}`,
     meta: (name) => `${prefix}m:{${name}}`,
+    tallies: `${prefix}t:{tallies}`,
     pattern: `${prefix.replace(/[\\*?[\]]/g, '\\$&')}{*}`,
     idOf: (key) => key.slice(prefix.length + 1, -1) as RecordId,
   }

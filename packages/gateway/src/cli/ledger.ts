@@ -1,0 +1,53 @@
+/** The ledger of a gateway: its prices by upstream, its store calls bounded in time. */
+import { base64url, systemClock, systemRandom } from 'oncekey/http'
+import type { Store } from 'oncekey/store'
+import type { Logger } from 'pino'
+import type { GatewayConfig } from '../config/index.ts'
+import { Ledger, Prices } from '../ledger/index.ts'
+import { pretendPrice } from '../sandbox/index.ts'
+
+/** As for the engine's own calls (protocol.md, Store outage). */
+const storeTimeoutMs = 2_000
+
+/** What executions cost, by the upstream's name. */
+export function pricesOf({ upstreams, prices }: Pick<GatewayConfig, 'upstreams' | 'prices'>): Map<string, Prices> {
+  return new Map(
+    [...upstreams].map(([name, url]) => [
+      name,
+      url.protocol === 'sandbox:' ? new Prices([...prices, pretendPrice], {}) : new Prices(prices, { url }),
+    ]),
+  )
+}
+
+/** A ledger that writes under a name of its own. */
+export function openLedger(store: Store, prices: ReadonlyMap<string, Prices>, log: Logger): Ledger {
+  return new Ledger({
+    store: {
+      tally: (tallies) => inTime(store.tally(tallies)),
+      tallies: (cursor) => inTime(store.tallies(cursor)),
+    },
+    writer: base64url(systemRandom.bytes(12)),
+    prices,
+    wallMs: systemClock.wallMs,
+    later: (delayMs, run) => {
+      if (delayMs === 0) {
+        const turn = setImmediate(run)
+        return () => clearImmediate(turn)
+      }
+      const timer = systemClock.setTimer(delayMs, run)
+      return () => timer.cancel()
+    },
+    failed: (error) => {
+      const reason = error instanceof Error ? error.message : String(error)
+      log.error({ reason }, 'the ledger could not be written; its counts are kept and tried again')
+    },
+  })
+}
+
+function inTime<T>(call: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const late = (): void => reject(new Error(`the store did not answer within ${storeTimeoutMs} ms`))
+    const timer = systemClock.setTimer(storeTimeoutMs, late, true)
+    call.then(resolve, reject).finally(() => timer.cancel())
+  })
+}

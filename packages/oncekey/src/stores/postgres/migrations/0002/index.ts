@@ -1,0 +1,11 @@
+/** Migration 2: tallies. It only adds a table, so processes of the version before go on beside it. */
+
+/** A row a name and writer, which only that writer replaces, so nobody waits for another one's row. */
+export const second = `
+CREATE TABLE tallies (
+  name text COLLATE pg_catalog."C" NOT NULL,
+  writer text COLLATE pg_catalog."C" NOT NULL,
+  counts jsonb NOT NULL,
+  PRIMARY KEY (name, writer)
+) WITH (fillfactor = 50);
+`
