@@ -192,6 +192,32 @@ describe('a batch', () => {
   })
 })
 
+describe('the bill', () => {
+  test("is the provider's own to the cent, in the report and in the ledger, which knows what a second run spared", async () => {
+    const bench = new Bench(openaiLines(25))
+    const config = join(bench.folder, 'oncekey.yaml')
+    writeFileSync(config, `prices: { 'pretend-*': { input: 2, output: 10 } }\n`)
+    const flags = ['--config', config]
+    const bill = async (): Promise<Record<string, number>> => {
+      const ledger = new Program(['ledger', '--store', `lmdb:${bench.folder}/store`, '--json'])
+      await ledger.exited
+      const total = ledger.stdout.split('\n').find((line) => line.includes('"total":true'))
+      return JSON.parse(total ?? '{}') as Record<string, number>
+    }
+    const { report } = await bench.run(flags)
+    expect(report['usd']).toBe(sandbox.billUsd())
+    expect(report['unpriced']).toBe(0)
+    expect(await bill()).toMatchObject({ executed: 25, nanodollars: Math.round(sandbox.billUsd() * 1e9) })
+    writeFileSync(bench.out, '')
+    expect(await bench.run(flags)).toMatchObject({ report: { replayed: 25, usd: 0 } })
+    expect(await bill()).toMatchObject({
+      executed: 25,
+      resumed: 25,
+      resumedNanodollars: Math.round(sandbox.billUsd() * 1e9),
+    })
+  })
+})
+
 describe('before anything is paid', () => {
   test('a malformed last line refuses the whole file', async () => {
     const bench = new Bench(`${openaiLines(30)}{"custom_id":`)
