@@ -1,6 +1,6 @@
 /** The file of results: taken up where an earlier run left it, appended to as lines end, and put in order at the end. */
 import { constants } from 'node:fs'
-import { type FileHandle, open, realpath, rename, stat } from 'node:fs/promises'
+import { type FileHandle, open, realpath, rename, stat, unlink } from 'node:fs/promises'
 import { UsageError } from '../config/index.ts'
 import { Appending, unwritable } from './appending.ts'
 import { resultId } from './key.ts'
@@ -104,6 +104,7 @@ export class Output {
       }
       await rename(fresh, path)
     } catch (error) {
+      await unlink(fresh).catch(() => undefined)
       throw unwritable(fresh, error)
     }
   }

@@ -183,6 +183,39 @@ describe('a batch', () => {
     expect(paid()).toEqual(once(3))
   })
 
+  test('whose answers come as they please: chunked, coded, large, cut', async () => {
+    const bench = new Bench(openaiLines(6))
+    sandbox.plan(['chunked', 'gzip, chunked', 'size=3000000', 'chunked, cut=200', 'cut=200', 'cut-before-head'])
+    expect(await bench.run(['--concurrency', '1'])).toMatchObject({ code: 1, report: { executed: 3, failed: 3 } })
+    expect(
+      bench
+        .lines()
+        .map(
+          ({ response, error }) =>
+            (response as unknown as { status_code: number } | null)?.status_code ??
+            (error as unknown as { code: string }).code,
+        ),
+    ).toEqual([200, 200, 200, 'answer_broken', 'upstream_unreachable', 'upstream_unreachable'])
+    expect(bench.lines()[1]).toMatchObject({ response: { body: { object: 'chat.completion' } } })
+    expect(JSON.stringify(bench.lines()[2]).length).toBeGreaterThan(3_000_000)
+    expect(sandbox.calls).toHaveLength(6)
+    expect(await bench.run()).toMatchObject({ code: 0, report: { executed: 3, kept: 3 } })
+  })
+
+  test('that runs twice at the same time is paid for once', async () => {
+    const bench = new Bench(openaiLines(40))
+    sandbox.plan(new Array(40).fill('delay=50') as string[])
+    const runs = await Promise.all(
+      ['one', 'two'].map((name) => bench.run(['--out', join(bench.folder, `${name}.jsonl`)])),
+    )
+    expect(runs.map(({ code }) => code)).toEqual([0, 0])
+    const sum = (count: string): number => runs.reduce((all, { report }) => all + Number(report[count]), 0)
+    expect([sum('executed'), sum('replayed'), sum('failed')]).toEqual([40, 40, 0])
+    expect(paid()).toEqual(once(40))
+    const [one, two] = ['one', 'two'].map((name) => readFileSync(join(bench.folder, `${name}.jsonl`), 'utf8'))
+    expect(one).toBe(two)
+  })
+
   test('in the order of completion', async () => {
     const bench = new Bench(openaiLines(3))
     sandbox.plan(['delay=600', 'delay=300', 'ok'])
@@ -341,6 +374,18 @@ describe("the provider's limits", () => {
     // Anthropic's dates have whole milliseconds, and both clocks are one.
     expect((third?.startedAt ?? 0) - (second?.endedAt ?? 0)).toBeGreaterThanOrEqual(880)
     expect(sandbox.calls).toHaveLength(6)
+  })
+
+  test('that never end are given up: eight tries a line, and five lines in a row end the run', async () => {
+    const bench = new Bench(openaiLines(50))
+    sandbox.plan(new Array(200).fill('status=429, retry-after-ms=1') as string[])
+    const { code, report } = await bench.run(['--concurrency', '1'])
+    expect(code).toBe(1)
+    expect(report).toMatchObject({ executed: 0, failed: 5, left: 45 })
+    expect(report['stopped']).toBe(
+      '5 lines in a row were refused 8 times each (answers 429). Run the command again later.',
+    )
+    expect(sandbox.calls).toHaveLength(40)
   })
 
   test("a user's own limit is obeyed", async () => {
