@@ -38,6 +38,8 @@ export class Ledger {
   readonly #parts: LedgerParts
   readonly #rows = new Map<string, Row>()
   #day = ''
+  #dayFrom = Number.POSITIVE_INFINITY
+  #dayName = ''
   #cancel: (() => void) | undefined
   #urgent = false
   #writing: Promise<void> | undefined
@@ -80,12 +82,18 @@ export class Ledger {
   }
 
   #today(): string {
-    return new Date(this.#parts.wallMs()).toISOString().slice(0, 10)
+    const now = this.#parts.wallMs()
+    if (now < this.#dayFrom || now >= this.#dayFrom + dayMs) {
+      this.#dayFrom = Math.floor(now / dayMs) * dayMs
+      this.#dayName = new Date(now).toISOString().slice(0, 10)
+    }
+    return this.#dayName
   }
 
   #row(key: RowKey): Row {
     if (key.day !== this.#day) this.#begin(key.day)
-    const name = nameOf(key)
+    const { day, tenant, upstream, route, model } = key
+    const name = `${day}\n${tenant}\n${upstream}\n${route}\n${model}`
     const known = this.#rows.get(name)
     if (known !== undefined) return known
     if (this.#rows.size >= maxRows && key.model !== '(more)')

@@ -76,24 +76,44 @@ export function bounded(part: string): string {
   return part.length <= partLength ? part : `${part.slice(0, partLength - 1)}…`
 }
 
+/** How many routes and tenants are remembered: they come again and again. */
+const remembered = 1_000
+
+/** A function of a text, from memory where it can. */
+function memo(of: (text: string) => string): (text: string) => string {
+  const known = new Map<string, string>()
+  return (text) => {
+    const found = known.get(text)
+    if (found !== undefined) return found
+    if (known.size >= remembered) known.clear()
+    const made = of(text)
+    known.set(text, made)
+    return made
+  }
+}
+
 /**
  * A path without what is new in every request, so that a day has a bounded number of rows: segments with a digit become
  * `*`, but for versions, and what is behind a colon (Gemini's verbs) stays.
  */
 export function routeOf(method: string, path: string): string {
+  return `${method} ${bareRoute(path)}`
+}
+
+const bareRoute = memo((path) => {
   const segments = path.split('/').map((segment) => {
     const colon = segment.lastIndexOf(':')
     const [name, verb] = colon < 0 ? [segment, ''] : [segment.slice(0, colon), segment.slice(colon)]
     const varies = (/\d/.test(name) && !/^v\d+(?:alpha|beta)?\d*$/.test(name)) || name.length > 40
     return `${varies ? '*' : name}${verb}`
   })
-  return bounded(`${method} ${segments.join('/')}`)
-}
+  return bounded(segments.join('/'))
+})
 
 /** Who asks, as a row names him: a name as it is, a credential by the begin of its keyed digest. */
-export function tenantLabel(tenant: string): string {
+export const tenantLabel: (tenant: string) => string = memo((tenant) => {
   const colon = tenant.indexOf(':')
   const [kind, name] = [tenant.slice(0, colon), tenant.slice(colon + 1)]
   if (kind === 'given') return bounded(name)
   return kind === 'credential' ? `credential ${name.slice(0, 12)}` : 'anonymous'
-}
+})

@@ -336,7 +336,9 @@ describe("the provider's limits", () => {
     const bench = new Bench(openaiLines(30))
     sandbox.plan(['ok', 'ok', 'status=429, retry-after-ms=700'])
     expect(await bench.run(['--concurrency', '1'])).toMatchObject({ code: 0, report: { executed: 30, failed: 0 } })
-    const [, , refused, next] = sandbox.calls
+    const [, before, refused, next] = sandbox.calls
+    // Without a refusal nobody waits.
+    expect((refused?.startedAt ?? 0) - (before?.endedAt ?? 0)).toBeLessThan(350)
     expect((next?.startedAt ?? 0) - (refused?.endedAt ?? 0)).toBeGreaterThanOrEqual(690)
     expect(sandbox.calls).toHaveLength(31)
     expect(paid()).toEqual(once(30))
@@ -370,7 +372,8 @@ describe("the provider's limits", () => {
     )
     sandbox.plan(['ok', 'remaining=0, reset-ms=900'])
     expect(await bench.run(['--concurrency', '1'])).toMatchObject({ code: 0, report: { executed: 6 } })
-    const [, second, third] = sandbox.calls
+    const [first, second, third] = sandbox.calls
+    expect((second?.startedAt ?? 0) - (first?.endedAt ?? 0)).toBeLessThan(440)
     // Anthropic's dates have whole milliseconds, and both clocks are one.
     expect((third?.startedAt ?? 0) - (second?.endedAt ?? 0)).toBeGreaterThanOrEqual(880)
     expect(sandbox.calls).toHaveLength(6)
