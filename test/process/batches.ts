@@ -1,15 +1,16 @@
 /** Batches that are killed: how they are run, and the judge who reads the provider's ledger. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { Sandbox } from '../../packages/gateway/src/sandbox/index.ts'
-import type { Exit, Program, Stage } from '../e2e/harness.ts'
+import { called, type Exit, type Program, type Stage } from '../e2e/harness.ts'
 
 const bin = fileURLToPath(new URL('../../packages/gateway/bin/oncekey.mjs', import.meta.url))
 const naive = fileURLToPath(new URL('naive-batch.mjs', import.meta.url))
 
-/** An answer may have come so long before a kill and not have been recorded yet, ms. */
-const unsettledMs = 150
+/** What a killed process had sent may reach the provider so much later, ms. */
+const onTheWayMs = 50
 
 /** A batch file with its output, which is run as often as it takes. */
 export class KilledBatch {
@@ -18,8 +19,10 @@ export class KilledBatch {
   readonly count: number
   readonly #stage: Stage
   readonly #sandbox: Sandbox
-  /** For each kill, the lines that were in flight. */
+  /** For each kill, the lines that were in flight: called by the process that was killed, and without a result. */
   readonly inFlight: ReadonlySet<string>[] = []
+  /** How many calls there were when that process began. */
+  #callsBefore = 0
 
   constructor(stage: Stage, sandbox: Sandbox, count: number) {
     const folder = stage.folder()
@@ -53,12 +56,19 @@ export class KilledBatch {
     ])
   }
 
+  /** Resolves when a process that has just been started makes its first call. */
+  nextCall(): Promise<void> {
+    return called(this.#sandbox, this.#callsBefore + 1)
+  }
+
   /** kill -9, with what is in flight noted. */
   async kill(program: Program): Promise<Exit> {
     const exit = await program.end('SIGKILL')
-    const killedAt = Date.now()
-    const open = this.#sandbox.calls.filter(({ endedAt }) => endedAt === undefined || endedAt > killedAt - unsettledMs)
-    this.inFlight.push(new Set(open.map(({ marker = '' }) => marker)))
+    await sleep(onTheWayMs)
+    const results = new Set(this.wholeResults())
+    const asked = this.#sandbox.calls.slice(this.#callsBefore).map(({ marker = '' }) => marker)
+    this.inFlight.push(new Set(asked.filter((name) => !results.has(name))))
+    this.#callsBefore = this.#sandbox.calls.length
     return exit
   }
 
@@ -83,10 +93,20 @@ export class KilledBatch {
 
   /** The names of the results, in the order of the output. */
   results(): string[] {
-    if (!existsSync(this.out)) return []
-    const lines = readFileSync(this.out, 'utf8').split('\n')
-    return lines.filter((text) => text !== '').map((text) => (JSON.parse(text) as { custom_id: string }).custom_id)
+    return namesIn(readFileSync(this.out, 'utf8'))
   }
+
+  /** The same of a file whose last line may be torn. */
+  wholeResults(): string[] {
+    if (!existsSync(this.out)) return []
+    const text = readFileSync(this.out, 'utf8')
+    return namesIn(text.slice(0, text.lastIndexOf('\n') + 1))
+  }
+}
+
+function namesIn(text: string): string[] {
+  const lines = text.split('\n').filter((one) => one !== '')
+  return lines.map((one) => (JSON.parse(one) as { custom_id: string }).custom_id)
 }
 
 function line(name: string): string {
