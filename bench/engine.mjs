@@ -6,22 +6,10 @@ import { join } from 'node:path'
 import { open } from 'lmdb'
 import { createIdempotency, memoryStore } from 'oncekey'
 import { lmdbStore } from 'oncekey/lmdb'
-import { print, rounds } from './table.mjs'
+import { print, rate, rounds } from './table.mjs'
 
-const inFlight = 64
 const value = 'x'.repeat(1022)
 const bytes = Buffer.from(JSON.stringify(value))
-
-/** Operations a second of `count` calls with 64 in flight. */
-async function rate(count, operate) {
-  let next = 0
-  const startedMs = performance.now()
-  const worker = async () => {
-    while (next < count) await operate(next++)
-  }
-  await Promise.all(Array.from({ length: inFlight }, worker))
-  return (count / (performance.now() - startedMs)) * 1000
-}
 
 const folder = () => mkdtempSync(join(tmpdir(), 'oncekey-bench-'))
 const idOf = (key) => createHash('sha256').update(key).digest('base64url')

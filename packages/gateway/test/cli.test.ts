@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Exit, freshKey, Program, type ScriptedUpstream, send, startGateway, startUpstream } from './harness.ts'
+import { fileOf } from './keyfiles.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'oncekey-cli-'))
 const url = 'http://127.0.0.1:9'
@@ -113,6 +114,45 @@ describe.concurrent('exit code 2 and one sentence for', () => {
     expectSentence(answer, 2)
     expect(answer.stderr).toMatch(sentence)
     expect(answer.stderr).toContain(path)
+  })
+
+  const k = (byte: number): string => Buffer.alloc(32, byte).toString('base64')
+  test.each([
+    ['nothing', '', /holds no key\. Make one: echo "k1/],
+    ['comments only', '# keys\n\n', /holds no key/],
+    ['a key without an id', k(1), /^oncekey: Line 1 of .* must be an id/],
+    ['a key of 31 bytes', `k1 ${k(1)}\nk2 ${Buffer.alloc(31).toString('base64')}`, /Line 2 of .*exactly 32 bytes/],
+    ['a key that is no base64', `k1 ${'!'.repeat(44)}`, /Line 1 of/],
+    ['an id of 33 characters', `${'k'.repeat(33)} ${k(1)}`, /Line 1 of/],
+    ['two keys in a line', `k1 ${k(1)} ${k(2)}`, /Line 1 of/],
+    ['one id twice', `k1 ${k(1)}\n\nk1 ${k(2)}\n`, /Line 3 of .*"k1"/],
+  ])('a key file with %s, of which it repeats nothing', async (_, text, sentence) => {
+    const path = fileOf(text)
+    const answer = await run(['gateway', ...sound, '--encryption-key-file', path])
+    expectSentence(answer, 2)
+    expect(answer.stderr).toMatch(sentence)
+    expect(answer.stderr).toContain(path)
+    for (const secret of [k(1), k(2), '!!!!']) expect(answer.stderr).not.toContain(secret)
+  })
+
+  test('a key file that is not there, or that others can read or write, like ssh', async () => {
+    const gone = await run(['gateway', ...sound], { ONCEKEY_ENCRYPTION_KEY_FILE: '/nowhere/k' })
+    expectSentence(gone, 2)
+    expect(gone.stderr).toMatch(/ONCEKEY_ENCRYPTION_KEY_FILE is "\/nowhere\/k".*ENOENT/)
+    for (const [mode, refused] of [
+      [0o644, true],
+      [0o602, true],
+      [0o440, false],
+      [0o600, false],
+    ] as const) {
+      const path = fileOf(`k1 ${k(1)}\n`)
+      chmodSync(path, mode)
+      // The store cannot be opened, so the file is all that is looked at.
+      const args = ['records', 'list', '--store', 'lmdb:/nowhere/store', '--encryption-key-file', path]
+      const answer = await run(args)
+      expectSentence(answer, refused ? 2 : 1)
+      if (refused) expect(answer.stderr).toMatch(new RegExp(`mode ${mode.toString(8)}.*chmod o-rwx ${path}`))
+    }
   })
 
   test.each([

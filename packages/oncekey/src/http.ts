@@ -1,5 +1,8 @@
 /** `oncekey/http`: what the gateway and the authors of adapters build on. */
 export { base64url } from './core/base64url.ts'
+
+export type { Encryption, EncryptionKey } from './core/encryption.ts'
+export { isEncrypted, keyIdOf } from './core/encryption.ts'
 export type { EngineParts } from './core/engine.ts'
 export { Engine } from './core/engine.ts'
 export type { ErrorCode } from './core/errors.ts'

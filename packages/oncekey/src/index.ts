@@ -1,5 +1,6 @@
 /** The front door of the library. */
 export type { Clock, Timer } from './core/clock.ts'
+export type { Encryption, EncryptionKey } from './core/encryption.ts'
 export type { ErrorCode, ErrorDetails } from './core/errors.ts'
 export { errorCatalogue, IdempotencyError } from './core/errors.ts'
 export type { Observer, OnceEvent } from './core/events.ts'

@@ -25,6 +25,11 @@ const store: FlagSpec = {
   help: 'the store: lmdb:PATH, redis://…, redis+cluster://…, postgres://… (ONCEKEY_STORE, else lmdb:.oncekey)',
 }
 const json: FlagSpec = { flag: 'json', placeholder: '', help: 'print JSON, a line each' }
+const keyFile: FlagSpec = {
+  flag: 'encryption-key-file',
+  placeholder: 'FILE',
+  help: 'the key file that the gateways were started with, if any',
+}
 const yes: FlagSpec = { flag: 'yes', placeholder: '', help: 'do not ask; needed where there is no terminal' }
 
 /** How a record is named: by its id, or by what a caller sent. */
@@ -60,6 +65,7 @@ export const batchGatewayFlags: readonly string[] = [
   'on-abandoned',
   'dangerously-allow-anonymous',
   'pepper-file',
+  'encryption-key-file',
   'upstream-timeout',
   'max-body',
   'max-outcome',
@@ -139,6 +145,7 @@ export const commandSpecs: Readonly<Record<CommandName, CommandSpec>> = {
       { flag: 'limit', placeholder: 'N', help: 'at most this many, 1 to 1000 (50)' },
       { flag: 'cursor', placeholder: 'CURSOR', help: 'go on where the last page ended' },
       { flag: 'all', placeholder: '', help: 'page after page, to the end' },
+      keyFile,
       json,
     ],
   },
@@ -146,7 +153,7 @@ export const commandSpecs: Readonly<Record<CommandName, CommandSpec>> = {
     name: 'records show',
     operand: '[RECORD_ID]',
     about: 'Shows one record, by its id or by the key that a caller sent.',
-    flags: [store, ...naming, json],
+    flags: [store, ...naming, keyFile, json],
   },
   resolve: {
     name: 'records resolve',
@@ -160,6 +167,7 @@ export const commandSpecs: Readonly<Record<CommandName, CommandSpec>> = {
         placeholder: 'FILE',
         help: 'JSON: {"status": 200, "headers": {}, "body": …} for a request, {"value": …} for the library',
       },
+      keyFile,
       yes,
       json,
     ],

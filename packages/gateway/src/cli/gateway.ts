@@ -82,6 +82,7 @@ export async function openEngine(
       if (event.kind === 'swept') ledger.abandoned(event.abandoned)
     },
     ...(config.pepper === undefined ? {} : { pepper: config.pepper }),
+    ...(config.encryption === undefined ? {} : { encryption: config.encryption }),
   })
   await engine.ready()
   return { engine, ledger, close }

@@ -28,6 +28,13 @@ export function logEvent(log: Logger, event: OnceEvent): void {
       return log.error({ recordId: event.recordId }, 'the store is away: an answer went out unrecorded')
     case 'bypassed':
       return log.warn({ recordId: event.recordId }, 'the store is away: a request ran unprotected (--fail-open)')
+    case 'undecipherable':
+      return log.error(
+        { recordId: event.recordId, ...(event.missingKey === undefined ? {} : { key: event.missingKey }) },
+        event.missingKey === undefined
+          ? 'a recorded answer fails its authentication: the store was altered'
+          : 'a recorded answer is encrypted with a key that this process does not have',
+      )
     case 'lost':
       return log.warn({ recordId: event.recordId, reason: event.reason }, 'a running request lost its lease')
     case 'store_failed':

@@ -2,7 +2,7 @@
 import { createInterface } from 'node:readline/promises'
 import { Engine, nodeDigest, systemClock, systemRandom } from 'oncekey/http'
 import type { Store } from 'oncekey/store'
-import { readPepper, UsageError } from '../config/index.ts'
+import { readEncryption, readPepper, UsageError } from '../config/index.ts'
 import type { Operator } from '../operate/index.ts'
 import type { Flags } from './flags.ts'
 import { openStore, storeStartMs, within } from './store.ts'
@@ -23,6 +23,7 @@ export async function withStore<T>(flags: Flags, use: (store: Store) => Promise<
 /** The same with an engine, which knows the store's ids. It sweeps nothing: it is closed before its first minute is over. */
 export function withEngine<T>(flags: Flags, use: (engine: Engine) => Promise<T>): Promise<T> {
   const pepper = readPepper(flags.text('pepper-file'), '--pepper-file')
+  const encryption = readEncryption(flags.text('encryption-key-file'), '--encryption-key-file')
   return withStore(flags, async (store) => {
     const engine = new Engine({
       store,
@@ -31,6 +32,7 @@ export function withEngine<T>(flags: Flags, use: (engine: Engine) => Promise<T>)
       digest: nodeDigest,
       skewMs: 2_000,
       ...(pepper === undefined ? {} : { pepper }),
+      ...(encryption === undefined ? {} : { encryption }),
     })
     try {
       return await use(engine)

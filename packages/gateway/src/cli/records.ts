@@ -9,6 +9,7 @@ import {
   candidates,
   change,
   type Found,
+  keyInUse,
   lineOf,
   linesOf,
   listHeading,
@@ -60,7 +61,7 @@ function listRecords(flags: Flags): Promise<number> {
   const all = flags.on('all')
   const limit = all ? pageRecords : integer(flags.text('limit') ?? '50', '--limit', 1, 1_000)
   const asJson = flags.on('json')
-  return withStore(flags, async (store) => {
+  return withEngine(flags, async ({ calls: { store } }) => {
     let cursor = flags.text('cursor')
     if (!asJson) print(listHeading)
     do {
@@ -105,6 +106,7 @@ function resolveRecord(flags: Flags, env: NodeJS.ProcessEnv): Promise<number> {
 function changeRecord(flags: Flags, to: Change, env: NodeJS.ProcessEnv = process.env): Promise<number> {
   return withEngine(flags, async (engine) => {
     const found = await theRecord(engine, flags, env)
+    if (to.to === 'completed' && flags.text('encryption-key-file') === undefined) await refuseClear(engine, found)
     const changed = await change(engine, found, to, operatorOf(flags))
     if (changed.kind === 'declined') throw new Error('Nothing was changed.')
     if (changed.kind === 'moved') {
@@ -116,6 +118,15 @@ function changeRecord(flags: Flags, to: Change, env: NodeJS.ProcessEnv = process
     print(flags.on('json') ? JSON.stringify(view) : `Record ${found.recordId} is ${changed.record.state} now.`)
     return 0
   })
+}
+
+/** An outcome among encrypted ones has to be encrypted too. */
+async function refuseClear(engine: Engine, { record }: Found): Promise<void> {
+  const id = await keyInUse(engine, record)
+  if (id === undefined) return
+  throw new Error(
+    `Nothing was changed: the outcomes of this store are encrypted with the key "${id}", and this one would be in clear. Repeat it with --encryption-key-file.`,
+  )
 }
 
 /** The one record that is meant. Throws when there is none, or more than one. */

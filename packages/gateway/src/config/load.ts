@@ -1,9 +1,10 @@
 /** Flag before variable before file before default: the gateway's configuration from all of them. */
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { ignoredPaths, type Policy, policyOf, type RouteOptions, routeDefaults } from 'oncekey/http'
+import { type Encryption, ignoredPaths, type Policy, policyOf, type RouteOptions, routeDefaults } from 'oncekey/http'
 import type { OwnPrice } from '../ledger/index.ts'
 import type { RouteRule } from '../server/index.ts'
+import { readEncryption } from './encryption.ts'
 import { type ConfigFile, readConfigFile } from './file.ts'
 import { fileKey, gatewayOptions, type OptionSpec, variable } from './options.ts'
 import { ownPrices } from './prices.ts'
@@ -24,6 +25,7 @@ export interface GatewayConfig {
   /** The operator's own prices, before the public ones. */
   readonly prices: readonly OwnPrice[]
   readonly pepper: Uint8Array | undefined
+  readonly encryption: Encryption | undefined
   readonly upstreamTimeoutMs: number
   readonly stopGraceMs: number
   readonly route: RouteOptions
@@ -129,6 +131,7 @@ function build(settings: Settings, file: ConfigFile | undefined): GatewayConfig 
     workers,
     prices: ownPrices(file?.values['prices'], `prices in ${file?.path}`),
     pepper: readPepper(get<string | undefined>('pepper-file'), settings['pepper-file']?.origin ?? ''),
+    encryption: readEncryption(get('encryption-key-file'), settings['encryption-key-file']?.origin ?? ''),
     upstreamTimeoutMs: get('upstream-timeout'),
     stopGraceMs: get('stop-grace'),
     route,

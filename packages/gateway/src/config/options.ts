@@ -147,6 +147,13 @@ export const gatewayOptions: readonly OptionSpec[] = [
     help: 'base64 of 32 bytes; else the store keeps its own',
   },
   {
+    flag: 'encryption-key-file',
+    kind: 'text',
+    default: '',
+    placeholder: 'FILE',
+    help: 'encrypt answers in the store: a key a line, "id base64 of 32 bytes"; the first encrypts, all decrypt',
+  },
+  {
     flag: 'upstream-timeout',
     kind: 'duration',
     default: '30m',

@@ -1,6 +1,6 @@
 /** What an operator changes: a question first, the store's own guard, and a line for the audit. */
 import { userInfo } from 'node:os'
-import type { Engine } from 'oncekey/http'
+import { type Engine, keyIdOf } from 'oncekey/http'
 import type { AttemptId, IdempotencyRecord, RecordId, ResolveRequest } from 'oncekey/store'
 import type { GivenOutcome } from './outcome.ts'
 
@@ -46,6 +46,19 @@ export async function change(engine: Engine, found: Found, to: Change, operator:
     }),
   )
   return { kind: 'changed', record: answer.record }
+}
+
+/**
+ * The id of a key that the store's outcomes are encrypted with, by this record or a page of others; undefined where they
+ * are in clear. For somebody without the keys, who would otherwise write among them what anybody can read.
+ */
+export async function keyInUse({ calls }: Engine, record: IdempotencyRecord): Promise<string | undefined> {
+  const { entries } = await calls.within('scan', calls.store.scan(undefined, { limit: 500 }))
+  for (const { head } of [record, ...entries.map((entry) => entry.record)]) {
+    const id = head === undefined ? undefined : keyIdOf(head)
+    if (id !== undefined) return id
+  }
+  return undefined
 }
 
 /** Removes a record that has ended, and its outcome, once the operator has agreed. */

@@ -1,5 +1,5 @@
 /** A record as an operator sees it: times as dates, the head decoded, nothing of keys, prompts or answers. */
-import { decodeHead } from 'oncekey/http'
+import { decodeHead, isEncrypted, keyIdOf } from 'oncekey/http'
 import type { IdempotencyRecord, RecordId } from 'oncekey/store'
 
 /** What is shown of a record; JSON as it is. */
@@ -20,8 +20,9 @@ export interface RecordView {
   readonly settledAt?: string
   readonly expiresAt?: string
   readonly retryAt?: string
-  /** `response 200`, `value`, `error`, `omitted`. */
+  /** `response 200`, `value`, `error`, `omitted`; and why it cannot be decrypted here, if so. */
   readonly outcome?: string
+  /** As the store has them where they cannot be decrypted. */
   readonly bodyBytes: number
 }
 
@@ -53,7 +54,12 @@ function dated(name: string, atMs: number): Record<string, string> {
 }
 
 function outcomeOf({ outcome, head }: IdempotencyRecord): string | undefined {
-  if (outcome !== 'response' || head === undefined) return outcome
+  if (outcome === undefined || head === undefined) return outcome
+  if (isEncrypted(head)) {
+    const missing = keyIdOf(head)
+    return `${outcome}, ${missing === undefined ? 'altered in the store' : `encrypted with key "${missing}"`}`
+  }
+  if (outcome !== 'response') return outcome
   const decoded = decodeHead(head)
   return decoded.kind === 'response' ? `response ${decoded.status}` : outcome
 }

@@ -1,4 +1,5 @@
 /** `oncekey batch run` as a user runs it, against the pretend provider, whose ledger says what was paid. */
+import { randomBytes } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -214,6 +215,20 @@ describe('a batch', () => {
     expect(paid()).toEqual(once(40))
     const [one, two] = ['one', 'two'].map((name) => readFileSync(join(bench.folder, `${name}.jsonl`), 'utf8'))
     expect(one).toBe(two)
+  })
+
+  test('over an encrypted store: without the key nothing is replayed, and nothing is paid again either', async () => {
+    const bench = new Bench(openaiLines(3))
+    const keys = join(bench.folder, 'keys')
+    writeFileSync(keys, `one ${randomBytes(32).toString('base64')}\n`, { mode: 0o600 })
+    expect(await bench.run(['--encryption-key-file', keys])).toMatchObject({ code: 0 })
+    const first = readFileSync(bench.out, 'utf8')
+    writeFileSync(bench.out, '')
+    expect(await bench.run()).toMatchObject({ code: 1, report: { executed: 0, failed: 3 } })
+    expect(bench.lines()[0]).toMatchObject({ error: { code: 'outcome_not_replayable' } })
+    expect(await bench.run(['--encryption-key-file', keys])).toMatchObject({ code: 0, report: { replayed: 3 } })
+    expect(readFileSync(bench.out, 'utf8')).toBe(first)
+    expect(paid()).toEqual(once(3))
   })
 
   test('in the order of completion', async () => {

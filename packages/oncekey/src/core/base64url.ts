@@ -17,3 +17,19 @@ export function base64url(bytes: Uint8Array): string {
   }
   return held === 0 ? text : text + alphabet[(bits << (6 - held)) & 63]
 }
+
+/** The bytes of such a text; it must be one. */
+export function fromBase64url(text: string): Uint8Array {
+  const bytes = new Uint8Array(Math.floor((text.length * 6) / 8))
+  let bits = 0
+  let held = 0
+  let at = 0
+  for (const letter of text) {
+    bits = (bits << 6) | alphabet.indexOf(letter)
+    held += 6
+    if (held < 8) continue
+    held -= 8
+    bytes[at++] = bits >> held
+  }
+  return bytes
+}

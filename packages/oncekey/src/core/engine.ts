@@ -4,6 +4,7 @@ import { base64url } from './base64url.ts'
 import { StoreCalls } from './calls.ts'
 import { type Clock, sleep } from './clock.ts'
 import type { Digest } from './digest.ts'
+import { type EncryptionParts, encryptedStore } from './encrypted-store.ts'
 import type { Observer } from './events.ts'
 import { Hinted } from './hint.ts'
 import { judge } from './judge.ts'
@@ -14,20 +15,16 @@ import { loadPepper } from './pepper.ts'
 import { limits } from './policy.ts'
 import type { Random } from './random.ts'
 import type { AttemptId, IdempotencyRecord } from './record.ts'
-import type { ClaimAnswer, ClaimRequest, GrantedBy, Store } from './store.ts'
+import type { ClaimAnswer, ClaimRequest, GrantedBy } from './store.ts'
 import type { Recording } from './stream.ts'
 import { Sweeper } from './sweep.ts'
 import { type Live, type LiveNews, Lives } from './wait.ts'
 
 /** What an engine is made of. */
-export interface EngineParts {
-  readonly store: Store
+export interface EngineParts extends EncryptionParts {
   readonly clock: Clock
-  readonly random: Random
-  readonly digest: Digest
   /** Margin of the sweeper, ms; that of a claim comes with its policy. */
   readonly skewMs: number
-  readonly observer?: Observer
   /** 32 bytes; else the store keeps one. */
   readonly pepper?: Uint8Array
 }
@@ -87,7 +84,7 @@ export class Engine {
     this.random = parts.random
     this.digest = parts.digest
     this.#observer = parts.observer
-    this.calls = new StoreCalls(parts.store, parts.clock, parts.observer)
+    this.calls = new StoreCalls(encryptedStore(parts), parts.clock, parts.observer)
     const keeper = new LeaseKeeper((leases) => this.calls.renew(leases), parts.clock)
     this.#home = { calls: this.calls, clock: parts.clock, lives: this.#lives, keeper, observer: parts.observer }
     this.#sweeper = new Sweeper(this.calls, parts.clock, parts.random, parts.skewMs, parts.observer)

@@ -46,6 +46,8 @@ export interface ErrorDetails {
   readonly mayHaveRun?: boolean
   /** A store's call failed because of one of its entries: asked one by one, the others may be answered. */
   readonly apart?: boolean
+  /** `outcome_not_replayable`: the id of the encryption key that this process does not have. */
+  readonly missingKey?: string
   /** `outcome_unknown`: a new key might run the operation a second time. */
   readonly safeToUseNewKey?: boolean
 }

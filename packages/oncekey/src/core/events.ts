@@ -14,6 +14,8 @@ export type OnceEvent =
   | { readonly kind: 'settled'; readonly recordId: RecordId; readonly as: 'completed' | 'released' | 'unknown' }
   | { readonly kind: 'superseded' | 'unrecorded' | 'bypassed'; readonly recordId: RecordId }
   | { readonly kind: 'replayed' | 'joined' | 'mismatch'; readonly recordId: RecordId }
+  /** A recorded outcome cannot be decrypted: a key is missing or, without one, the store was altered. */
+  | { readonly kind: 'undecipherable'; readonly recordId: RecordId; readonly missingKey: string | undefined }
   | { readonly kind: 'lost'; readonly recordId: RecordId; readonly reason: LostReason }
   | { readonly kind: 'store_failed'; readonly call: string; readonly error: unknown }
   | {

@@ -1,6 +1,8 @@
 /** Reads a body from the store, live or recorded: a follower in another process, and the replay of a large outcome. */
 import type { StoreCalls } from './calls.ts'
 import type { Clock } from './clock.ts'
+import { isUndecipherable } from './encryption.ts'
+import type { IdempotencyError } from './errors.ts'
 import { Hinted } from './hint.ts'
 import type { RecordId } from './key.ts'
 import { limits } from './policy.ts'
@@ -28,6 +30,7 @@ export class Follower implements StreamReader {
   state: 'open' | 'ended' | 'cut' = 'open'
   /** The head that the outcome was sealed with, once it is. */
   sealedHead: Uint8Array | undefined
+  refusal: IdempotencyError | undefined
   readonly #parts: FollowParts
   readonly #queue: Uint8Array[] = []
   #fetched: number
@@ -78,7 +81,12 @@ export class Follower implements StreamReader {
         failedSinceMs = undefined
         pauseMs =
           this.#fetched > before ? limits.pollFirstMs : Math.min(pauseMs * limits.pollGrowth, limits.followCapMs)
-      } catch {
+      } catch (error) {
+        if (isUndecipherable(error)) {
+          this.refusal = error
+          this.#cut()
+          break
+        }
         failedSinceMs ??= clock.monotonicMs()
         if (clock.monotonicMs() - failedSinceMs > limits.storeBudgetMs) this.#cut()
       }

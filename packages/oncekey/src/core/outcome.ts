@@ -1,4 +1,5 @@
 /** What an execution ended with, how that is classed, and how the head of an outcome becomes bytes. */
+import { isEncrypted, keyIdOf, undecipherable } from './encryption.ts'
 import { unreadable } from './errors.ts'
 import type { OnAbandoned } from './record.ts'
 
@@ -101,8 +102,12 @@ export function valueHead(codec: string): Uint8Array {
   return head
 }
 
-/** A head from its bytes. A format of a later version is `store_unavailable`, never absent. */
+/**
+ * A head from its bytes. One that could not be decrypted is `outcome_not_replayable`, a format of a later version
+ * `store_unavailable`, never absent.
+ */
 export function decodeHead(bytes: Uint8Array | undefined): OutcomeHead {
+  if (bytes !== undefined && isEncrypted(bytes)) throw undecipherable(keyIdOf(bytes))
   const text = fromUtf8.decode(bytes)
   if (!text.startsWith(`${headFormat}{`)) throw unreadable()
   return JSON.parse(text.slice(1)) as OutcomeHead

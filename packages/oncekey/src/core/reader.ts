@@ -1,10 +1,14 @@
 /** How anybody reads a stream: pull what is there, be woken when there is more, end cleanly or be cut. */
+import { isUndecipherable } from './encryption.ts'
+import type { IdempotencyError } from './errors.ts'
 import type { Recording } from './stream.ts'
 
 /** A reader of a running or recorded body. The caller of the request is one like any follower. */
 export interface StreamReader {
   /** `ended`: every byte was read and the outcome is recorded. `cut`: the bytes so far must not pass for the whole. */
   readonly state: 'open' | 'ended' | 'cut'
+  /** Why it was cut, where beginning again would not help. */
+  readonly refusal?: IdempotencyError | undefined
   /** Bytes read so far, from the beginning of the body. */
   readonly offset: number
   /** Called when `read` may have more, or the state has changed. */
@@ -76,12 +80,15 @@ export class RecordingReader implements StreamReader {
       .readBack(this.offset)
       .then(
         (pieces) => void this.#fetched.push(...pieces),
-        () => undefined,
+        (error) => {
+          // What was altered in the store does not get better.
+          if (isUndecipherable(error)) this.#lost = true
+        },
       )
       .finally(() => {
         this.#fetching = false
         // The store did not answer: a silent stream has no next push to wake us.
-        if (this.#fetched.length > 0) this.wake?.()
+        if (this.#fetched.length > 0 || this.#lost) this.wake?.()
         else if (!this.#closed) this.#recording.clock.setTimer(100, () => this.wake?.(), true)
       })
   }

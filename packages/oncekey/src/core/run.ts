@@ -1,6 +1,7 @@
 /** `run(operation, execute)`: the library's front door over the engine. */
 import type { Attempt, End, Settled } from './attempt.ts'
 import { base64url } from './base64url.ts'
+import type { Encryption } from './encryption.ts'
 import { type Begun, Engine, type EngineParts } from './engine.ts'
 import { IdempotencyError } from './errors.ts'
 import type { Observer } from './events.ts'
@@ -32,6 +33,8 @@ export interface IdempotencyOptions extends PolicyOptions {
   readonly store: Store
   /** 32 bytes shared by all processes of the store; else the store keeps one. */
   readonly pepper?: Uint8Array
+  /** Encrypts outcomes in the store. Default: they are kept in clear. */
+  readonly encryption?: Encryption
   /** Overrides how an ending is classed. */
   readonly classify?: Classify
   /** How values become bytes; default JSON, and bytes as they are. */
@@ -53,13 +56,14 @@ export class Idempotency {
   constructor(options: IdempotencyOptions, platform: Platform) {
     this.#policy = policyOf(options)
     this.#options = options
-    const { store, observer, pepper } = options
+    const { store, observer, pepper, encryption } = options
     this.#engine = new Engine({
       ...platform,
       store,
       skewMs: this.#policy.skewMs,
       ...(observer === undefined ? {} : { observer }),
       ...(pepper === undefined ? {} : { pepper }),
+      ...(encryption === undefined ? {} : { encryption }),
     })
   }
 
@@ -227,9 +231,10 @@ export class Idempotency {
     if (begun.kind !== 'recorded')
       throw new IdempotencyError('internal', 'A value operation met a stream. Use another scope for it.')
     const { record } = begun
-    const body = begun.body ?? (await this.#readWhole(asked, record))
-    if (record.outcome === 'error') throw decodeError(body)
+    // The head first: an outcome that cannot be decrypted has no body to be had.
     const head = decodeHead(record.head)
+    const body = begun.body ?? (await this.#readWhole(asked, record))
+    if (head.kind === 'error') throw decodeError(body)
     if (head.kind !== 'value')
       throw new IdempotencyError(
         'outcome_not_replayable',
@@ -254,7 +259,10 @@ export class Idempotency {
           whole.set(bytes, at)
         if (follower.state === 'ended') resolve(whole)
         if (follower.state === 'cut')
-          reject(new IdempotencyError('store_unavailable', 'The recorded value could not be read. Try again.'))
+          reject(
+            follower.refusal ??
+              new IdempotencyError('store_unavailable', 'The recorded value could not be read. Try again.'),
+          )
       }
       follower.wake()
     })

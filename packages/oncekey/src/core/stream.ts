@@ -38,6 +38,8 @@ export class Recording {
   #holdAt = Number.POSITIVE_INFINITY
   #state: 'open' | 'sealed' | 'cut' = 'open'
   #appended = 0
+  /** Sent and not answered: it may be there, and a longer piece in its place would then be refused (S10). */
+  #unanswered: Uint8Array | undefined
   #headWritten = false
   #flushing: Promise<void> | undefined
   #gather: Timer | undefined
@@ -213,9 +215,11 @@ export class Recording {
         if (answer.kind === 'fenced') return this.cut()
         this.#headWritten = true
       }
-      const bytes = this.#unappended(inlineBodyBytes)
+      const bytes = this.#unanswered ?? this.#unappended(inlineBodyBytes)
       if (bytes.length === 0) return
+      this.#unanswered = bytes
       const answer = await attempt.append({ offset: this.#appended, bytes })
+      this.#unanswered = undefined
       if (this.#dropped) return
       if (answer.kind === 'refused') return this.cut()
       // In pieces as they are appended and not event by event: a call into the hash costs more than 50 bytes of it.
@@ -235,12 +239,14 @@ export class Recording {
     return { offset: this.#appended, bytes: this.#dropped ? none : this.window.between(this.#appended, this.length) }
   }
 
-  /** Resolves when no append is under way and what is left fits into the settle. */
+  /** Resolves when no append is under way or unanswered and what is left fits into the settle, or at the deadline. */
   async #drained(): Promise<void> {
     this.#closing = true
+    const { attempt, clock } = this.#parts
     for (;;) {
       await this.#flushing
-      if (this.#idle || this.length - this.#appended <= inlineBodyBytes) return
+      const fits = this.#unanswered === undefined && this.length - this.#appended <= inlineBodyBytes
+      if (this.#idle || fits || clock.monotonicMs() > attempt.deadlineMs) return
       this.#flush()
     }
   }

@@ -221,7 +221,11 @@ export class Exchange {
       return refuse(caller, new IdempotencyError('superseded', sentence, { retryable: true }), request, echo)
     }
     const parts = this.#parts(exchanged, identity, 'joined', echo)
-    if ((await replay(parts, found, undefined)) === 'unstarted') caller.cut()
+    try {
+      if ((await replay(parts, found, undefined)) === 'unstarted') caller.cut()
+    } catch (error) {
+      refuse(caller, error instanceof IdempotencyError ? error : internal(error), request, echo)
+    }
   }
 
   /** False when it was cut before anything was sent: the request begins again. */

@@ -11,8 +11,9 @@ import { offsetAfterEvent, streamScanner } from '../providers/index.ts'
 import type { Account } from './account.ts'
 import type { HttpCaller, HttpRequest, WholeAnswer } from './caller.ts'
 import type { DecodeBody } from './fingerprint.ts'
-import { fieldValue, type RawHeaders } from './headers.ts'
+import { fieldValue } from './headers.ts'
 import { type Pumped, pump, type StreamDecoder } from './pump.ts'
+import { withRecord } from './refuse.ts'
 import { type AnswerStatus, codingToUndo, type Echo, ownFields, sendWhole, withoutCoding } from './respond.ts'
 import { skipTo } from './resume.ts'
 
@@ -43,8 +44,7 @@ export async function replay(
   record: IdempotencyRecord,
   body: Uint8Array | undefined,
 ): Promise<Pumped> {
-  const head = decodeHead(record.head)
-  if (head.kind !== 'response') throw notHttp()
+  const head = responseHead(parts, record.head)
   const own = ownFields(parts.status, parts.echo, record)
   if (body === undefined) {
     return told(
@@ -66,8 +66,7 @@ export async function replay(
 
 /** A stream that runs in another process: its bytes through the store. */
 export function join(parts: ReplayParts, record: IdempotencyRecord): Promise<Pumped> {
-  const head = decodeHead(record.head)
-  if (head.kind !== 'response') throw notHttp()
+  const head = responseHead(parts, record.head)
   const own = ownFields(parts.status, parts.echo)
   const follower = follow(parts, record)
   const sealed = (): OutcomeHead => decodeHead(follower.sealedHead)
@@ -76,8 +75,7 @@ export function join(parts: ReplayParts, record: IdempotencyRecord): Promise<Pum
 
 /** A stream that runs in this process. */
 export function joinHere(parts: ReplayParts, recording: Recording): Promise<Pumped> {
-  const head = decodeHead(recording.head)
-  if (head.kind !== 'response') throw notHttp()
+  const head = responseHead(parts, recording.head)
   const own = ownFields(parts.status, parts.echo)
   const joined = flow(parts, recording.reader(0), head, own, { there: recording.visible, whole: false })
   return told(parts, joined, () => ({ ...head, note: recording.note }))
@@ -87,8 +85,7 @@ export function joinHere(parts: ReplayParts, recording: Recording): Promise<Pump
 async function told(parts: ReplayParts, flowing: Promise<Pumped>, sealed: () => OutcomeHead): Promise<Pumped> {
   const pumped = await flowing
   if (pumped !== 'ended' || parts.account === undefined) return pumped
-  const head = sealed()
-  parts.account.spared(parts.how, head.kind === 'response' ? head.note : undefined)
+  parts.account.spared(parts.how, noteOf(sealed))
   return pumped
 }
 
@@ -102,10 +99,22 @@ export function sendDecoded(parts: ReplayParts, answer: WholeAnswer, own: readon
   sendWhole(parts.caller, { ...answer, headers: withoutCoding(answer.headers), body: decoded }, own)
 }
 
+/** The answer is delivered; a head that cannot be read after that only leaves its price unknown. */
+function noteOf(sealed: () => OutcomeHead): unknown {
+  try {
+    const head = sealed()
+    return head.kind === 'response' ? head.note : undefined
+  } catch {
+    return undefined
+  }
+}
+
 function follow(parts: ReplayParts, record: IdempotencyRecord): Follower {
   const { engine, recordId, skewMs } = parts
   return new Follower({ calls: engine.calls, clock: engine.clock, recordId, record, skewMs })
 }
+
+type ResponseHead = Extract<OutcomeHead, { kind: 'response' }>
 
 interface FlowOptions {
   /** Bytes of the body that are there already. */
@@ -117,7 +126,7 @@ interface FlowOptions {
 async function flow(
   parts: ReplayParts,
   source: StreamReader,
-  head: { readonly status: number; readonly headers: RawHeaders; readonly stream: boolean },
+  head: ResponseHead,
   own: readonly string[],
   options: FlowOptions,
 ): Promise<Pumped> {
@@ -131,7 +140,7 @@ async function flow(
   const length = known ? ['Content-Length', String(options.there)] : []
   const commentable = head.stream && fieldValue(head.headers, 'content-encoding') === undefined
   const scanner = commentable ? streamScanner({ path: request.path }, { contentType: 'text/event-stream' }) : undefined
-  return pump(reader, caller, {
+  const pumped = await pump(reader, caller, {
     clock: engine.clock,
     start: () => caller.start(head.status, [...headers, ...length, ...own]),
     eager: false,
@@ -143,11 +152,19 @@ async function flow(
           mayComment: () => scanner.atEventEnd && scanner.terminatorAt === undefined,
         }),
   })
+  // Beginning anew would find the same.
+  if (pumped === 'unstarted' && source.refusal !== undefined) throw withRecord(source.refusal, parts.recordId)
+  return pumped
 }
 
-function notHttp(): IdempotencyError {
-  return new IdempotencyError(
-    'outcome_not_replayable',
-    'This key holds a value of the library, not an HTTP response. Use another key.',
-  )
+/** The head of a response. Throws `outcome_not_replayable`, naming the record, for what is none or cannot be decrypted. */
+function responseHead({ recordId }: ReplayParts, bytes: Uint8Array | undefined): ResponseHead {
+  try {
+    const head = decodeHead(bytes)
+    if (head.kind === 'response') return head
+  } catch (error) {
+    throw error instanceof IdempotencyError ? withRecord(error, recordId) : error
+  }
+  const sentence = 'This key holds a value of the library, not an HTTP response. Use another key.'
+  throw new IdempotencyError('outcome_not_replayable', sentence, { recordId })
 }

@@ -173,6 +173,37 @@ describe('the store is away', () => {
   })
 })
 
+describe('an append whose answer is lost', () => {
+  test.each([
+    ['in the middle of a stream', 'data: 2\n\n'],
+    ['just before its end', ''],
+  ])('%s harms nobody: the piece goes out again as it was', async (_, more) => {
+    let lost = 0
+    const { clock, send, calls, stream } = world({}, (call) => {
+      if (call !== 'append') return undefined
+      lost += 1
+      return lost === 1 ? 'lose' : undefined
+    })
+    const { caller } = send('k')
+    await clock.advance(1)
+    const events = calls[0]?.events as UpstreamEvents
+    stream(events, 'data: 1\n\n')
+    await clock.advance(50)
+    expect(lost).toBe(1)
+    if (more !== '') events.data(utf8.encode(more))
+    await clock.advance(more === '' ? 0 : 500)
+    events.data(utf8.encode('data: [DONE]\n\n'))
+    events.end([])
+    await clock.advance(1_000)
+    const whole = `data: 1\n\n${more}data: [DONE]\n\n`
+    expect([caller.text, caller.ended, caller.wasCut]).toEqual([whole, true, false])
+    const again = send('k').caller
+    await clock.advance(100)
+    expect([again.text, again.header('idempotency-status')]).toEqual([whole, 'replayed'])
+    expect(calls).toHaveLength(1)
+  })
+})
+
 describe('minutes', () => {
   test('a caller that takes nothing for sixty seconds is dropped, and the stream is recorded all the same', async () => {
     const { clock, send, calls, stream } = world()

@@ -4,9 +4,10 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type PostgresServer, startPostgres } from '../../../../scripts/services.mjs'
 import type { IdempotencyError } from '../../src/core/errors.ts'
 import type { Store } from '../../src/core/store.ts'
-import { createIdempotency } from '../../src/platform/idempotency.ts'
+import { type CreateOptions, createIdempotency } from '../../src/platform/idempotency.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
 import { migrate, postgresStore } from '../../src/stores/postgres/index.ts'
+import { keyNamed } from './encrypted.ts'
 
 let server: PostgresServer
 let pool: pg.Pool
@@ -22,8 +23,9 @@ afterAll(async () => {
   await server.stop()
 })
 
+let keptAs: Pick<CreateOptions, 'encryption'> = {}
 const engine = (options: { leaseMs?: number; skewMs?: number } = {}) =>
-  createIdempotency({ store: postgresStore(pool), onAbandoned: 'unknown', ...options })
+  createIdempotency({ store: postgresStore(pool), onAbandoned: 'unknown', ...keptAs, ...options })
 
 /** Runs `work` in a transaction of its own; what it throws rolls back. */
 async function transaction<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
@@ -50,7 +52,14 @@ let keys = 0
 const fresh = (): { key: string } => ({ key: `commit-${keys++}` })
 const codeOf = (error: unknown): string => (error as IdempotencyError).code
 
-describe('commit', () => {
+describe.each([
+  ['in clear', {}],
+  ['encrypted', { encryption: { keys: [keyNamed('k1')] } }],
+])('commit of outcomes %s', (_, kept) => {
+  beforeAll(() => {
+    keptAs = kept
+  })
+
   test('records the value with the rows, and a retry replays it without running again', async () => {
     const operation = fresh()
     const run = () =>
