@@ -1,7 +1,7 @@
 /** `oncekey gateway`: opens the store, listens, prints one ready line, and stops as gently as it was told. */
 import cluster from 'node:cluster'
 import type { AddressInfo } from 'node:net'
-import { Engine, Exchange, nodeCodings, nodeDigest, systemClock, systemRandom } from 'oncekey/http'
+import { Engine, Exchange, nodeCodings, nodeDigest, type Observer, systemClock, systemRandom } from 'oncekey/http'
 import type { Logger } from 'pino'
 import { type GatewayConfig, loadGatewayConfig, redacted } from '../config/index.ts'
 import { Upstream } from '../forward/index.ts'
@@ -63,10 +63,11 @@ async function startGateway(config: GatewayConfig, log: Logger): Promise<Running
   }
 }
 
-/** The engine over the store, once the store has let this process in. */
-async function openEngine(
+/** The engine over the store and its ledger, once the store has let this process in; `heard` replaces the log's lines. */
+export async function openEngine(
   config: GatewayConfig,
   log: Logger,
+  heard: Observer = (event) => logEvent(log, event),
 ): Promise<{ readonly engine: Engine; readonly ledger: Ledger; close(): Promise<void> }> {
   const { store, close } = await openStore(config.store, { migrate: config.migrate, existing: false })
   const ledger = openLedger(store, pricesOf(config), log)
@@ -77,7 +78,7 @@ async function openEngine(
     random: systemRandom,
     digest: nodeDigest,
     observer: (event) => {
-      logEvent(log, event)
+      heard(event)
       if (event.kind === 'swept') ledger.abandoned(event.abandoned)
       if (event.kind === 'abandoned') ledger.abandoned(1)
     },

@@ -181,18 +181,31 @@ function answerOf(asked: Asked, endpoint: Endpoint, refusal: string | undefined)
 /** What real providers send along, of which a replay may keep some and must not keep the rest. */
 function headersOf(endpoint: Endpoint, behaviour: Behaviour, call: OpenCall, id: string): Record<string, string> {
   const { retryAfter, retryAfterMs, shouldRetry } = behaviour
-  const prefix =
-    endpoint.dialect === 'anthropic' ? 'anthropic-ratelimit-requests-remaining' : 'x-ratelimit-remaining-requests'
   return {
     'x-request-id': `req_${id}`,
     'request-id': `req_${id}`,
-    [prefix]: String(Math.max(0, 10_000 - call.n)),
+    ...rateLimitsOf(endpoint, behaviour, call),
     'set-cookie': `__sandbox=${id}; path=/; HttpOnly`,
     ...(endpoint.dialect === 'openai' ? { 'openai-processing-ms': '7', 'openai-version': '2020-10-01' } : {}),
     ...(endpoint.dialect === 'anthropic' ? { 'anthropic-organization-id': 'org-sandbox' } : {}),
     ...(retryAfter === undefined ? {} : { 'retry-after': retryAfter }),
     ...(retryAfterMs === undefined ? {} : { 'retry-after-ms': retryAfterMs }),
     ...(shouldRetry === undefined ? {} : { 'x-should-retry': shouldRetry }),
+  }
+}
+
+/** What is left, and when there is more: OpenAI says how long that takes, Anthropic at what time it is. */
+function rateLimitsOf(endpoint: Endpoint, behaviour: Behaviour, call: OpenCall): Record<string, string> {
+  const { remaining = Math.max(0, 10_000 - call.n), resetMs } = behaviour
+  if (endpoint.dialect !== 'anthropic')
+    return {
+      'x-ratelimit-remaining-requests': String(remaining),
+      ...(resetMs === undefined ? {} : { 'x-ratelimit-reset-requests': `${resetMs}ms` }),
+    }
+  const at = new Date(Date.now() + (resetMs ?? 0)).toISOString()
+  return {
+    'anthropic-ratelimit-requests-remaining': String(remaining),
+    ...(resetMs === undefined ? {} : { 'anthropic-ratelimit-requests-reset': at }),
   }
 }
 
