@@ -155,6 +155,14 @@ const flagOptions = [
     help: 'largest request body that is covered',
   },
   {
+    flag: 'max-upload',
+    kind: 'size',
+    default: '8gb',
+    placeholder: 'SIZE',
+    perRoute: true,
+    help: 'the same for files: what is no JSON and no form is kept on the disk while it comes in',
+  },
+  {
     flag: 'max-outcome',
     kind: 'size',
     default: '64mb',

@@ -48,6 +48,7 @@ export function routeOf(settings: Settings, own?: WrittenRoute, preset?: PresetR
     ignore: get('ignore') ?? [],
     replayHeaders: get('replay-headers') ?? [],
     maxBodyBytes: get('max-body'),
+    maxUploadBytes: get('max-upload'),
     maxOutcomeBytes: get('max-outcome'),
     dangerouslyAllowAnonymous: get('dangerously-allow-anonymous'),
     upstreamTimeoutMs: get('upstream-timeout'),

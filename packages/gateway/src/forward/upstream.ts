@@ -10,7 +10,8 @@ export interface ForwardRequest {
   readonly target: string
   /** Raw list of names and values. */
   readonly headers: string[]
-  readonly body: Buffer | NodeJS.ReadableStream | null
+  /** A function opens one that can be sent again from its begin. */
+  readonly body: Buffer | NodeJS.ReadableStream | (() => NodeJS.ReadableStream) | null
   /** For the head, and between two bytes. */
   readonly timeoutMs: number
 }
@@ -43,7 +44,7 @@ export class Upstream {
     return this.#prefix + target
   }
 
-  /** Starts a call. A body in memory may be sent again after a failed connect; a stream never is. */
+  /** Starts a call. A body that is here whole may be sent again after a failed connect; a stream never is. */
   call(request: ForwardRequest, events: UpstreamEvents): UpstreamCall {
     const call = new Call(this.#pool, { ...request, target: this.path(request.target) }, events)
     call.start(1)
@@ -80,7 +81,7 @@ class Call implements UpstreamCall {
           method: method as 'POST',
           path: target,
           headers,
-          body: body as Buffer | null,
+          body: (typeof body === 'function' ? body() : body) as Buffer | null,
           // undici's own limits of 300 s would cut long generations.
           headersTimeout: timeoutMs,
           bodyTimeout: timeoutMs,
@@ -142,7 +143,7 @@ class Call implements UpstreamCall {
 
   #onError(error: Error, attempt: number): void {
     const { body } = this.#request
-    const replayable = body === null || Buffer.isBuffer(body)
+    const replayable = body === null || Buffer.isBuffer(body) || typeof body === 'function'
     if (!this.#sent && replayable && !this.#over && attempt < connectTries && isConnectFailure(error)) {
       setTimeout(() => (this.#over ? undefined : this.start(attempt + 1)), 50 * attempt)
       return

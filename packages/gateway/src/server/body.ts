@@ -1,6 +1,19 @@
 /** Reads a request's body whole, bounded for the request and for the process. */
 import type { IncomingMessage } from 'node:http'
-import { IdempotencyError } from 'oncekey/http'
+import type { Readable } from 'node:stream'
+import { IdempotencyError, type StreamedContent } from 'oncekey/http'
+
+/** A body that is here whole. */
+export interface HeldBody {
+  /** Empty where it is `streamed`. */
+  readonly body: Buffer
+  /** What was read of a body that is on the disk. */
+  readonly streamed: StreamedContent | undefined
+  /** What is sent on. */
+  readonly send: Buffer | (() => Readable)
+  /** Has to be called once. */
+  release(): void
+}
 
 /** All buffered bodies of a process together (http.md, Fingerprint). */
 const processBytes = 512 * 1024 * 1024
@@ -18,7 +31,7 @@ export class BodyBudget {
    * The body; undefined when the caller hung up before its end. `release` gives its bytes back to the budget and has
    * to be called once. Throws `body_too_large` and `too_many_waiting`.
    */
-  read(request: IncomingMessage, maxBytes: number): Promise<{ body: Buffer; release: () => void } | undefined> {
+  read(request: IncomingMessage, maxBytes: number): Promise<HeldBody | undefined> {
     const declared = Number(request.headers['content-length'] ?? 0)
     if (declared > maxBytes) return Promise.reject(tooLarge(maxBytes))
     if (this.#held + declared > this.#most) return Promise.reject(tooMany())
@@ -45,7 +58,8 @@ export class BodyBudget {
       request.on('data', take)
       request.on('end', () => {
         const [only] = chunks
-        resolve({ body: chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks, length), release })
+        const body = chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks, length)
+        resolve({ body, streamed: undefined, send: body, release })
       })
       request.on('close', () => {
         if (request.complete) return
