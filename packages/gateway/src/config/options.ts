@@ -79,6 +79,7 @@ const flagOptions = [
     flag: 'on-abandoned',
     kind: 'choice',
     words: ['reexecute', 'unknown'],
+    routeWords: ['reconcile'],
     default: 'reexecute',
     placeholder: 'POLICY',
     perRoute: true,

@@ -1,5 +1,6 @@
 /** Forwarding: upstreams, their pools, and what of a request goes on. */
 export { cutOff } from './cut.ts'
+export { getBehind } from './get.ts'
 export { upstreamHeaders } from './headers.ts'
 export { passThrough } from './pass.ts'
 export { upgrade } from './upgrade.ts'

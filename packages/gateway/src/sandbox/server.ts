@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { type Answer, type Asked, errorValue, eventCount } from './answer.ts'
 import { type Behaviour, parseBehaviour } from './behaviour.ts'
 import { deliver } from './delivery.ts'
+import { Kept } from './kept.ts'
 import { Ledger, type OpenCall, pretendPriceUsd, type SandboxCall } from './ledger.ts'
 import { readRequest, type SandboxRequest } from './request.ts'
 import { type Endpoint, endpointOf } from './routes.ts'
@@ -18,6 +19,8 @@ export interface Sandbox {
   /** The next calls, one each, behave so; words as in the `x-sandbox` header, `ok` for nothing. Throws on an unknown word. */
   plan(behaviours: readonly string[]): void
   billUsd(): number
+  /** What it has made: `batch` and `message_batch`. */
+  readonly kept: Kept
   /** Forgets calls, bill and plan. Calls that run go on unseen. */
   reset(): void
   /** Cuts what runs. */
@@ -54,6 +57,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     },
     plan: (behaviours) => provider.plan(behaviours),
     billUsd: () => provider.ledger.billUsd(),
+    kept: provider.kept,
     reset: () => provider.reset(),
     close: () =>
       new Promise((resolve) => {
@@ -65,6 +69,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
 
 class Provider {
   readonly ledger: Ledger = new Ledger()
+  readonly kept: Kept = new Kept()
   readonly #latencyMs: number
   #planned: Behaviour[] = []
 
@@ -78,6 +83,7 @@ class Provider {
 
   reset(): void {
     this.ledger.reset()
+    this.kept.reset()
     this.#planned = []
   }
 
@@ -111,7 +117,7 @@ class Provider {
       startedAt: Date.now(),
       costUsd,
     })
-    const answer = answerOf({ n: call.n, id, request, behaviour, tokens }, endpoint, refusal)
+    const answer = answerOf({ n: call.n, id, request, behaviour, tokens, kept: this.kept }, endpoint, refusal)
     const gone = watch(response, call)
     const headers = headersOf(endpoint, behaviour, call, id)
     await deliver(response, { call, id, answer, behaviour, headers, gone: gone.signal, onCut: gone.cut }).catch(

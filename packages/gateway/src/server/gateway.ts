@@ -2,7 +2,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { type Exchange, IdempotencyError, type Plan, planOf, refuse, systemClock } from 'oncekey/http'
-import { passThrough, type Upstream, upgrade, upstreamHeaders } from '../forward/index.ts'
+import { getBehind, passThrough, type Upstream, upgrade, upstreamHeaders } from '../forward/index.ts'
 import type { Ledger, RequestAccount } from '../ledger/index.ts'
 import { BodyBudget, type HeldBody } from './body.ts'
 import { NodeCaller } from './caller.ts'
@@ -185,10 +185,14 @@ export class Gateway {
       request: { method, path: place.path, query: place.query, headers: request.rawHeaders, body, streamed },
       caller,
       account,
-      dispatch: (events) => {
+      dispatch: (events, marked) => {
         const headers = headersFor(request, route, held)
-        return upstream.call({ method, target, headers, body: held.send, timeoutMs: route.upstreamTimeoutMs }, events)
+        const sent = marked === undefined ? held.send : Buffer.from(marked)
+        return upstream.call({ method, target, headers, body: sent, timeoutMs: route.upstreamTimeoutMs }, events)
       },
+      ...(route.policy.onAbandoned === 'reconcile'
+        ? { get: getBehind({ upstream, target, headers: headersFor(request, route, null) }) }
+        : {}),
     })
     if (done === 'bypass') await this.#pass(routed, request, response, held, 'bypassed')
   }

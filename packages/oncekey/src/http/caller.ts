@@ -44,8 +44,8 @@ export interface UpstreamCall {
   abort(): void
 }
 
-/** Starts the call, whose request the adapter has at hand. Never called twice for one claim. */
-export type Dispatch = (events: UpstreamEvents) => UpstreamCall
+/** Starts the call, whose request the adapter has at hand; `body` replaces its body. Never called twice for one claim. */
+export type Dispatch = (events: UpstreamEvents, body?: Uint8Array) => UpstreamCall
 
 /** The request. */
 export interface HttpRequest {
