@@ -35,8 +35,13 @@ const maxRestarts = 20
 /** Marks an answer that the store could not take: a retry will not find it. */
 const unrecorded = ['Idempotency-Recorded', '?0'] as const
 
-/** How long an execution goes on for a keyed retry, and for a keyless one (http.md, Disconnect). */
-const drainMs = { keyed: 30 * 60_000, keyless: 30_000 }
+/**
+ * How long an execution goes on for a declared retry without a key, which comes at once or not at all, and for all others,
+ * which may be waited for in a process that cannot say so (http.md, Disconnect; ADR 0027).
+ */
+const drainMs = { retries: 30_000, others: 30 * 60_000 }
+
+type Left = Awaited<ReturnType<typeof leave>>
 
 /** Answers covered requests. One for a process. */
 export class Exchange {
@@ -73,10 +78,11 @@ export class Exchange {
   async #handle(exchanged: Exchanged, echo: Echo): Promise<'handled' | 'bypass'> {
     const { caller } = exchanged
     const identity = await this.#identities.identify(exchanged)
+    if (identity === undefined) return 'bypass'
     const { keyless } = identity
     exchanged.account?.named(identity.tenant, identity.recordId)
-    const gone = async (): Promise<boolean> =>
-      keyless === undefined || leave(this.#engine.calls, keyless, identity.recordId)
+    const gone = async (): Promise<Left> =>
+      keyless === undefined ? 'left' : leave(this.#engine, keyless, identity.recordId)
     const stopListening = keyless === undefined ? undefined : caller.onLeave(() => void gone())
     try {
       return await this.#ask(exchanged, identity, echo, gone)
@@ -93,7 +99,7 @@ export class Exchange {
     exchanged: Exchanged,
     identity: Identity,
     echo: Echo,
-    gone: () => Promise<boolean>,
+    gone: () => Promise<Left>,
   ): Promise<'handled' | 'bypass'> {
     const { plan, route, caller } = exchanged
     const asked: Asked = {
@@ -130,7 +136,7 @@ export class Exchange {
     identity: Identity,
     attempt: Attempt,
     echo: Echo,
-    gone: () => Promise<boolean>,
+    gone: () => Promise<Left>,
   ): Promise<void> {
     const { caller, dispatch, plan, route, request } = exchanged
     if (caller.hasLeft) {
@@ -153,9 +159,9 @@ export class Exchange {
       codings: this.#codings,
       account: exchanged.account,
       report: this.#report(exchanged, identity, attempt, echo, answered, () => execution.trailers),
-      drainMs: plan.key === undefined ? drainMs.keyless : drainMs.keyed,
+      drainMs: plan.keyless === 'retries' ? drainMs.retries : drainMs.others,
       leaving: async () => void (await gone()),
-      wanted: async () => !(await gone()),
+      wanted: async () => (await gone()) !== 'left',
     })
     await execution.run(dispatch)
     await Promise.allSettled(answered)
@@ -172,12 +178,14 @@ export class Exchange {
     const { caller, request } = exchanged
     return {
       whole: (answer, trailing, settled) => {
-        if (settled?.kind === 'superseded') {
+        // Without a key the one who took it over is another wish, or a retry whose caller is not this one.
+        const robbed = settled?.kind === 'superseded' && identity.keyless !== undefined
+        if (settled?.kind === 'superseded' && !robbed) {
           answered.push(this.#superseded(exchanged, identity, settled, echo))
           return
         }
         const own = ownFields('executed', echo, settled?.kind === 'recorded' ? settled.record : undefined)
-        if (settled?.kind === 'unrecorded') own.push(...unrecorded)
+        if (robbed || settled?.kind === 'unrecorded') own.push(...unrecorded)
         if (trailing.length === 0) return sendWhole(caller, answer, own)
         caller.start(answer.status, [...answer.headers, ...own])
         caller.write(answer.body)
