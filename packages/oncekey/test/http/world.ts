@@ -34,7 +34,8 @@ export class Got implements HttpCaller {
   }
 
   onLeave(left: () => void): () => void {
-    this.#leaving.add(left)
+    if (this.hasLeft) left()
+    else this.#leaving.add(left)
     return () => this.#leaving.delete(left)
   }
 
@@ -63,8 +64,10 @@ export class Got implements HttpCaller {
     this.ended = true
   }
 
+  /** A connection that is destroyed closes a moment later, as if its caller had hung up. */
   cut(): void {
     this.wasCut = true
+    queueMicrotask(() => this.leave())
   }
 }
 
@@ -106,18 +109,20 @@ export interface World {
   stream(events: UpstreamEvents, ...parts: string[]): void
 }
 
+/** Puts another store in place of the usual one. */
+export type Mend = (store: Store, clock: ManualClock) => Store
+
 /**
- * Processes on one store, each an engine and an exchange of its own; `plan` breaks their store calls. `mend` replaces the
- * store.
+ * Processes on one store, each an engine and an exchange of its own; `plan` breaks their store calls.
  */
 export function world(
   options: WorldOptions = {},
   plan: (call: FaultyCall, at: number) => Fault = () => undefined,
   processes = 1,
-  mend: (store: Store) => Store = (store) => store,
+  mend: Mend = (store) => store,
 ): World {
   const clock = manualClock()
-  const shared = mend(memoryStore({ wallMs: clock.wallMs, monotonicMs: clock.monotonicMs }))
+  const shared = mend(memoryStore({ wallMs: clock.wallMs, monotonicMs: clock.monotonicMs }), clock)
   const exchanges = Array.from({ length: processes }, (_, at) => {
     const engine = new Engine({
       store: faultyStore(shared, (call) => plan(call, at)),
