@@ -14,7 +14,7 @@ beforeAll(async () => {
 beforeEach(() => sandbox.reset())
 afterAll(() => stage.close())
 
-const wishes = 300
+const wishes = 600
 /** Half of the lost ones are answered before their retries come, half after. The official SDKs wait 0.5 s at first. */
 const paces = [
   { behave: 'delay=2500', backOffMs: 3_000 },
@@ -35,7 +35,7 @@ async function wishAll(gateways: readonly [Gateway, Gateway], prompt: string): P
     const { behave, backOffMs } = paces[at % 4 < 2 ? 0 : 1] as (typeof paces)[number]
     const ask = (count: number) => ({
       prompt,
-      stream: at % 2 === 0,
+      stream: at % 10 === 0,
       behave,
       headers: { 'X-Stainless-Retry-Count': String(count) },
     })
