@@ -98,9 +98,9 @@ export class Stage {
     return `lmdb:${join(this.folder(), 'store')}`
   }
 
-  /** A relay before a port of this machine. */
-  async relay(target: { readonly port: number }): Promise<Relay> {
-    return this.add(await Relay.start(target.port))
+  /** A relay before a port of this machine, or before several in turn. */
+  async relay(...targets: readonly { readonly port: number }[]): Promise<Relay> {
+    return this.add(await Relay.start(...targets.map(({ port }) => port)))
   }
 
   program(executable: string, args: readonly string[], stdin: 'ignore' | 'pipe' = 'ignore'): Program {

@@ -1,4 +1,4 @@
-/** A flaky network: relays TCP to a port, notes the requests it sees, and loses or cuts answers when it is told to. */
+/** A flaky network: relays TCP to a port, or to several in turn, notes the requests it sees, and loses or cuts answers when it is told to. */
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 
@@ -16,29 +16,36 @@ export interface Relayed {
   head: string
   /** Status line and fields of its answer, also of one that gets lost. */
   answer: string
+  /** Where it went: 0 for the first port. */
+  readonly target: number
 }
 
 /** A relay that listens. */
 export class Relay {
   readonly url: string
+  readonly port: number
   readonly requests: Relayed[] = []
   /** Answers that were lost or cut. */
   broken = 0
+  /** Connections that were made. */
+  connections = 0
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
   #fates: Fate[] = []
 
-  private constructor(server: Server, target: number) {
+  private constructor(server: Server, ports: readonly number[]) {
     this.#server = server
-    this.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-    server.on('connection', (client) => this.#relay(client, target))
+    this.port = (server.address() as AddressInfo).port
+    this.url = `http://127.0.0.1:${this.port}`
+    server.on('connection', (client) => this.#relay(client, this.connections++ % ports.length, ports))
   }
 
-  static async start(target: number): Promise<Relay> {
+  /** Each connection goes to the next of the ports. */
+  static async start(...ports: readonly number[]): Promise<Relay> {
     const server = createServer({ noDelay: true })
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')
-    return new Relay(server, target)
+    return new Relay(server, ports)
   }
 
   /** The next answers, one each, end so; all others pass. */
@@ -63,8 +70,8 @@ export class Relay {
     this.cutAll()
   }
 
-  #relay(client: Socket, target: number): void {
-    const server = connect({ port: target, host: '127.0.0.1', noDelay: true })
+  #relay(client: Socket, target: number, ports: readonly number[]): void {
+    const server = connect({ port: ports[target] ?? 0, host: '127.0.0.1', noDelay: true })
     const both = [client, server]
     for (const socket of both) {
       this.#sockets.add(socket)
@@ -79,7 +86,7 @@ export class Relay {
     let left = Number.POSITIVE_INFINITY
     client.on('data', (bytes) => {
       if (request === undefined) {
-        request = { atMs: performance.now(), head: '', answer: '' }
+        request = { atMs: performance.now(), head: '', answer: '', target }
         this.requests.push(request)
       }
       if (!request.head.includes('\r\n\r\n')) request.head += bytes.toString('latin1')
