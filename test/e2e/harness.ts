@@ -220,6 +220,17 @@ export async function ledgerOf(stage: Stage, store: string): Promise<Readonly<Re
   return JSON.parse(program.stdout.trim().split('\n').at(-1) ?? '{}') as Record<string, number>
 }
 
+/** What `oncekey records list` says of a store, in all. */
+export async function recordsOf(stage: Stage, store: string): Promise<readonly unknown[]> {
+  const program = stage.program(process.execPath, [bin, 'records', 'list', '--all', '--store', store, '--json'])
+  const { code } = await program.exited
+  if (code !== 0) throw new Error(`oncekey records list: ${program.stderr}`)
+  return program.stdout
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as unknown)
+}
+
 /** The provider's call with this number, from 1, has sent a byte of its body. */
 export function answering(sandbox: Sandbox, count = 1): Promise<void> {
   return until(() => (sandbox.calls[count - 1]?.bytesSent ?? 0) > 0, `call ${count} has begun its answer`)

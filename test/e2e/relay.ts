@@ -18,6 +18,8 @@ export interface Relayed {
   answer: string
   /** Where it went: 0 for the first port. */
   readonly target: number
+  /** All of its answer, as it came over the wire. */
+  readonly bytes: Buffer[]
 }
 
 /** A relay that listens. */
@@ -86,7 +88,7 @@ export class Relay {
     let left = Number.POSITIVE_INFINITY
     client.on('data', (bytes) => {
       if (request === undefined) {
-        request = { atMs: performance.now(), head: '', answer: '', target }
+        request = { atMs: performance.now(), head: '', answer: '', target, bytes: [] }
         this.requests.push(request)
       }
       if (!request.head.includes('\r\n\r\n')) request.head += bytes.toString('latin1')
@@ -102,6 +104,7 @@ export class Relay {
         left = fate === 'pass' ? Number.POSITIVE_INFINITY : fate === 'lose' ? 0 : fate
       }
       if (answered !== undefined && !answered.answer.includes('\r\n\r\n')) answered.answer += bytes.toString('latin1')
+      answered?.bytes.push(bytes)
       if (bytes.length < left) {
         left -= bytes.length
         client.write(bytes)
@@ -124,4 +127,21 @@ export function fieldOf(request: Relayed | undefined, name: string): string | un
 export function answerFieldOf(request: Relayed | undefined, name: string): string | undefined {
   const head = request?.answer.split('\r\n\r\n', 1)[0]
   return new RegExp(`^${name}: *(.*?)\r?$`, 'im').exec(head ?? '')?.[1]
+}
+
+/** The body of the answer to a relayed request, out of its framing. */
+export function bodyOf({ bytes }: Relayed): Buffer {
+  const all = Buffer.concat(bytes)
+  const begin = all.indexOf('\r\n\r\n')
+  if (begin < 0) return Buffer.alloc(0)
+  const body = all.subarray(begin + 4)
+  if (!/^transfer-encoding: *chunked\r?$/im.test(all.subarray(0, begin + 2).toString('latin1'))) return body
+  const chunks: Buffer[] = []
+  for (let at = 0; ; ) {
+    const line = body.indexOf('\r\n', at)
+    const length = Number.parseInt(body.subarray(at, line).toString('latin1'), 16)
+    if (line < 0 || !(length > 0)) return Buffer.concat(chunks)
+    chunks.push(body.subarray(line + 2, line + 2 + length))
+    at = line + 2 + length + 2
+  }
 }

@@ -86,6 +86,13 @@ export function messageBatch(asked: Asked, name: string | undefined): Answer {
   })
 }
 
+/** `POST …/messages/batches/…/cancel`. */
+export function cancelledMessageBatch(asked: Asked, name: string | undefined): Answer {
+  const made = messageBatch(asked, name)
+  const now = { processing_status: 'canceling', cancel_initiated_at: created }
+  return made.kind === 'json' ? ok({ ...made.value, ...now }) : made
+}
+
 /** `POST …/files` of a client of Anthropic's. */
 export function keptFile(asked: Asked, name: string | undefined): Answer {
   const id = name ?? `file_${asked.id}`

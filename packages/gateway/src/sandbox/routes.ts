@@ -1,8 +1,19 @@
 /** Which endpoint answers a request. */
 import { type Answer, type Asked, type Dialect, errorValue } from './answer.ts'
-import { keptFile, message, messageBatch } from './anthropic.ts'
+import { cancelledMessageBatch, keptFile, message, messageBatch } from './anthropic.ts'
 import { generateContent, streamGenerateContent } from './gemini.ts'
-import { batch, chatCompletion, embeddings, file, models, speech, transcription } from './openai.ts'
+import {
+  batch,
+  cancelledBatch,
+  chatCompletion,
+  embeddings,
+  file,
+  fileContent,
+  listOf,
+  models,
+  speech,
+  transcription,
+} from './openai.ts'
 import { response } from './responses.ts'
 
 /** An endpoint: what it costs and what it says. */
@@ -29,6 +40,7 @@ interface Route {
 }
 
 const openai = { dialect: 'openai', billed: false, wantsJson: false } as const
+const anthropic = { ...openai, dialect: 'anthropic' } as const
 const work = { ...openai, billed: true, wantsJson: true } as const
 
 const routes: readonly Route[] = [
@@ -54,17 +66,22 @@ const routes: readonly Route[] = [
   },
   { ...openai, methods: ['GET'], path: /\/models(?:\/([^/]+))?$/, answer: models },
   { ...openai, methods: ['POST'], path: /\/files$/, answer: fileOf },
+  { ...openai, methods: ['GET'], path: /\/files$/, answer: listOf(fileOf) },
   { ...openai, methods: ['GET', 'DELETE'], path: /\/files\/([^/]+)$/, answer: fileOf },
+  { ...openai, methods: ['GET'], path: /\/files\/([^/]+)\/content$/, answer: fileContent },
   { ...work, methods: ['POST'], path: /\/messages\/batches$/, dialect: 'anthropic', answer: messageBatch },
+  { ...anthropic, methods: ['GET'], path: /\/messages\/batches$/, answer: listOf(messageBatch) },
+  { ...anthropic, methods: ['GET'], path: /\/messages\/batches\/([^/]+)$/, answer: messageBatch },
   {
-    ...openai,
-    methods: ['GET'],
-    path: /\/messages\/batches\/([^/]+)$/,
-    dialect: 'anthropic',
-    answer: messageBatch,
+    ...anthropic,
+    methods: ['POST'],
+    path: /\/messages\/batches\/([^/]+)\/cancel$/,
+    answer: cancelledMessageBatch,
   },
   { ...work, methods: ['POST'], path: /\/batches$/, answer: batch },
+  { ...openai, methods: ['GET'], path: /\/batches$/, answer: listOf(batch) },
   { ...openai, methods: ['GET'], path: /\/batches\/([^/]+)$/, answer: batch },
+  { ...openai, methods: ['POST'], path: /\/batches\/([^/]+)\/cancel$/, answer: cancelledBatch },
 ]
 
 /** Both providers keep files at the same path; a client says by a header whose it is. */
