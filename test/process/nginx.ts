@@ -7,7 +7,7 @@ import type { Stage } from '../e2e/harness.ts'
 export type Edit = readonly [from: string, to: string]
 
 /** No test waits for half an hour. */
-export const readTimeoutMs = 2_000
+const readTimeoutMs = 2_000
 
 /** nginx before two ports, the first of which it asks first; `edits` are what a test does otherwise. */
 export async function startBalancer(
