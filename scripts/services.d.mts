@@ -1,6 +1,6 @@
 /** A private server. It and its folder are gone when it is stopped, and when the process that started it is. */
 export interface Server {
-  /** `redis`, `valkey`, `postgres`, `pgbouncer`. */
+  /** `redis`, `valkey`, `postgres`, `pgbouncer`, `nginx`. */
   readonly name: string
   readonly version: string
   readonly url: string
@@ -96,6 +96,14 @@ export function startPgBouncer(
 
 /** A hot standby that follows by streaming, asynchronously unless the primary names `standby` in synchronous_standby_names. */
 export function startStandby(postgres: PostgresServer): Promise<PostgresServer & { promote(): Promise<void> }>
+
+export interface NginxOptions {
+  /** What stands in the `http` context, made before every start; the server is to listen on `host` and `port`. */
+  readonly http: (server: Pick<Server, 'host' | 'port'>) => string
+}
+
+/** nginx with one worker. */
+export function startNginx(options: NginxOptions): Promise<Server>
 
 /** A service, found or not. */
 export interface Service {

@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process'
 import { pathToFileURL } from 'node:url'
 import { ensureClock } from './services/clock.mjs'
+import { nginxVersion } from './services/nginx.mjs'
 import {
   bouncerVersion,
   embeddedPostgres,
@@ -13,6 +14,7 @@ import {
 import { redisVersion, startRedis, startRedisCluster } from './services/redis.mjs'
 import { ensureProgram, mayInstall, onPath } from './tools.mjs'
 
+export { startNginx } from './services/nginx.mjs'
 export { startPgBouncer, startPostgres, startStandby } from './services/postgres.mjs'
 export { startRedis, startRedisCluster, startRedisPair, startSentinel } from './services/redis.mjs'
 
@@ -29,6 +31,7 @@ export function listServices() {
     })),
     { name: 'postgres', ...embeddedPostgres() },
     { name: 'pgbouncer', ...found('pgbouncer', bouncerVersion) },
+    { name: 'nginx', ...found('nginx', nginxVersion) },
   ]
 }
 
@@ -60,6 +63,7 @@ function install() {
     () => ensurePostgres(),
     () => ensurePostgres(newestPostgres),
     () => ensureProgram('pgbouncer'),
+    () => ensureProgram('nginx'),
     () => ensureClock(),
     () => ensureProgram('strace'),
   ]

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Sandbox } from '../../packages/gateway/src/sandbox/index.ts'
 import { Audit, called, freshKey, type Gateway, ledgerOf, paid, priced, Stage, until } from './harness.ts'
-import { answerFieldOf, fieldOf, type Relay } from './relay.ts'
+import { answerFieldOf, bodyOf, fieldOf, type Relay } from './relay.ts'
 import type { Traits } from './roster.ts'
 import type { Ask, Kind, Told } from './sdk.ts'
 
@@ -79,7 +79,7 @@ export function clientSuite(client: Traits, open: Open): void {
     }
 
     test.each(client.kinds.filter((kind) => !loops.has(kind)))(
-      '%s: a call is answered, and its repetition replayed and not paid',
+      '%s: a call is answered, and its repetition replayed byte for byte and not paid',
       async (kind) => {
         const key = freshKey()
         const first = await ask(kind, { key })
@@ -88,6 +88,11 @@ export function clientSuite(client: Traits, open: Open): void {
         expect((await ask(kind, { key })).text).toBe(first.text)
         expect((await ask(kind, { key: freshKey() })).text).not.toBe(first.text)
         expect(ways().filter((how) => how !== 'ignored')).toEqual(['executed', 'replayed', 'executed'])
+        const [one, again, other] = relay.requests
+          .filter((request) => answerFieldOf(request, 'idempotency-status') !== 'ignored')
+          .map(bodyOf) as [Buffer, Buffer, Buffer]
+        expect(one.length).toBeGreaterThan(50)
+        expect([again.equals(one), other.equals(one)]).toEqual([true, false])
         expect(sandbox.calls.filter(({ method }) => method === 'POST')).toHaveLength(2)
       },
     )
@@ -179,8 +184,12 @@ export function clientSuite(client: Traits, open: Open): void {
         expect(first.error).toBeUndefined()
         expect(first.text).toMatch(expected(kind, 1))
         expect(splitRelay.broken).toBe(breaks ? 1 : 0)
+        // Of the second step maybe the retry, whose first answer got lost.
+        const steps = [splitRelay.requests.at(0), splitRelay.requests.at(-1)].map((step) => step && bodyOf(step))
         expect((await ask(kind, own)).text).toBe(first.text)
         expect(ways(splitRelay).slice(-2)).toEqual(['replayed', 'replayed'])
+        const again = splitRelay.requests.slice(-2).map(bodyOf)
+        expect(again.map((step, at) => steps[at]?.equals(step))).toEqual([true, true])
         expect(paid(sandbox)).toBe(2)
       },
     )

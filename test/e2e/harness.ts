@@ -98,9 +98,9 @@ export class Stage {
     return `lmdb:${join(this.folder(), 'store')}`
   }
 
-  /** A relay before a port of this machine. */
-  async relay(target: { readonly port: number }): Promise<Relay> {
-    return this.add(await Relay.start(target.port))
+  /** A relay before a port of this machine, or before several in turn. */
+  async relay(...targets: readonly { readonly port: number }[]): Promise<Relay> {
+    return this.add(await Relay.start(...targets.map(({ port }) => port)))
   }
 
   program(executable: string, args: readonly string[], stdin: 'ignore' | 'pipe' = 'ignore'): Program {
@@ -218,6 +218,17 @@ export async function ledgerOf(stage: Stage, store: string): Promise<Readonly<Re
   const { code } = await program.exited
   if (code !== 0) throw new Error(`oncekey ledger: ${program.stderr}`)
   return JSON.parse(program.stdout.trim().split('\n').at(-1) ?? '{}') as Record<string, number>
+}
+
+/** What `oncekey records list` says of a store, in all. */
+export async function recordsOf(stage: Stage, store: string): Promise<readonly unknown[]> {
+  const program = stage.program(process.execPath, [bin, 'records', 'list', '--all', '--store', store, '--json'])
+  const { code } = await program.exited
+  if (code !== 0) throw new Error(`oncekey records list: ${program.stderr}`)
+  return program.stdout
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as unknown)
 }
 
 /** The provider's call with this number, from 1, has sent a byte of its body. */

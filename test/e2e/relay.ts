@@ -1,4 +1,4 @@
-/** A flaky network: relays TCP to a port, notes the requests it sees, and loses or cuts answers when it is told to. */
+/** A flaky network: relays TCP to a port, or to several in turn, notes the requests it sees, and loses or cuts answers when it is told to. */
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 
@@ -16,29 +16,38 @@ export interface Relayed {
   head: string
   /** Status line and fields of its answer, also of one that gets lost. */
   answer: string
+  /** Where it went: 0 for the first port. */
+  readonly target: number
+  /** All of its answer, as it came over the wire. */
+  readonly bytes: Buffer[]
 }
 
 /** A relay that listens. */
 export class Relay {
   readonly url: string
+  readonly port: number
   readonly requests: Relayed[] = []
   /** Answers that were lost or cut. */
   broken = 0
+  /** Connections that were made. */
+  connections = 0
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
   #fates: Fate[] = []
 
-  private constructor(server: Server, target: number) {
+  private constructor(server: Server, ports: readonly number[]) {
     this.#server = server
-    this.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-    server.on('connection', (client) => this.#relay(client, target))
+    this.port = (server.address() as AddressInfo).port
+    this.url = `http://127.0.0.1:${this.port}`
+    server.on('connection', (client) => this.#relay(client, this.connections++ % ports.length, ports))
   }
 
-  static async start(target: number): Promise<Relay> {
+  /** Each connection goes to the next of the ports. */
+  static async start(...ports: readonly number[]): Promise<Relay> {
     const server = createServer({ noDelay: true })
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')
-    return new Relay(server, target)
+    return new Relay(server, ports)
   }
 
   /** The next answers, one each, end so; all others pass. */
@@ -63,8 +72,8 @@ export class Relay {
     this.cutAll()
   }
 
-  #relay(client: Socket, target: number): void {
-    const server = connect({ port: target, host: '127.0.0.1', noDelay: true })
+  #relay(client: Socket, target: number, ports: readonly number[]): void {
+    const server = connect({ port: ports[target] ?? 0, host: '127.0.0.1', noDelay: true })
     const both = [client, server]
     for (const socket of both) {
       this.#sockets.add(socket)
@@ -79,7 +88,7 @@ export class Relay {
     let left = Number.POSITIVE_INFINITY
     client.on('data', (bytes) => {
       if (request === undefined) {
-        request = { atMs: performance.now(), head: '', answer: '' }
+        request = { atMs: performance.now(), head: '', answer: '', target, bytes: [] }
         this.requests.push(request)
       }
       if (!request.head.includes('\r\n\r\n')) request.head += bytes.toString('latin1')
@@ -95,6 +104,7 @@ export class Relay {
         left = fate === 'pass' ? Number.POSITIVE_INFINITY : fate === 'lose' ? 0 : fate
       }
       if (answered !== undefined && !answered.answer.includes('\r\n\r\n')) answered.answer += bytes.toString('latin1')
+      answered?.bytes.push(bytes)
       if (bytes.length < left) {
         left -= bytes.length
         client.write(bytes)
@@ -117,4 +127,21 @@ export function fieldOf(request: Relayed | undefined, name: string): string | un
 export function answerFieldOf(request: Relayed | undefined, name: string): string | undefined {
   const head = request?.answer.split('\r\n\r\n', 1)[0]
   return new RegExp(`^${name}: *(.*?)\r?$`, 'im').exec(head ?? '')?.[1]
+}
+
+/** The body of the answer to a relayed request, out of its framing. */
+export function bodyOf({ bytes }: Relayed): Buffer {
+  const all = Buffer.concat(bytes)
+  const begin = all.indexOf('\r\n\r\n')
+  if (begin < 0) return Buffer.alloc(0)
+  const body = all.subarray(begin + 4)
+  if (!/^transfer-encoding: *chunked\r?$/im.test(all.subarray(0, begin + 2).toString('latin1'))) return body
+  const chunks: Buffer[] = []
+  for (let at = 0; ; ) {
+    const line = body.indexOf('\r\n', at)
+    const length = Number.parseInt(body.subarray(at, line).toString('latin1'), 16)
+    if (line < 0 || !(length > 0)) return Buffer.concat(chunks)
+    chunks.push(body.subarray(line + 2, line + 2 + length))
+    at = line + 2 + length + 2
+  }
 }

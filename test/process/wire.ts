@@ -82,6 +82,11 @@ export class Call {
     this.#request.destroy()
   }
 
+  /** Takes nothing of the answer but its head. */
+  pause(): void {
+    this.#request.once('response', (response) => response.pause())
+  }
+
   #listen(): Promise<Heard> {
     return new Promise((resolve) => {
       const end = (headers: IncomingHttpHeaders, whole: boolean): void => {

@@ -8,6 +8,7 @@ import pg from 'pg'
 import { afterAll, describe, expect, test } from 'vitest'
 import {
   listServices,
+  startNginx,
   startPgBouncer,
   startPostgres,
   startRedis,
@@ -226,6 +227,47 @@ describe.each(['of this system', '18'])('postgres %s', (which) => {
   })
 })
 
+describe('nginx', () => {
+  const saying = (what: string) => ({
+    http: ({ host, port }: { host: string; port: number }) =>
+      `server { listen ${host}:${port}; location / { return 200 ${what}; } }`,
+  })
+
+  test('answers as it was told, again after a kill, and leaves neither port nor folder when it stops', async () => {
+    const nginx = kept(await startNginx(saying('one')))
+    expect(nginx.version).toMatch(/^\d+\.\d+\.\d+$/)
+    expect(await (await fetch(nginx.url)).text()).toBe('one')
+    await nginx.kill()
+    expect(await accepts(nginx.port)).toBe(false)
+    await nginx.start()
+    expect(await (await fetch(nginx.url)).text()).toBe('one')
+    await nginx.stop()
+    expect(await accepts(nginx.port)).toBe(false)
+    expect(existsSync(nginx.folder)).toBe(false)
+  })
+
+  test('writes into its own folder only, also a body that is too large for its memory', async () => {
+    const nginx = kept(
+      await startNginx({
+        http: ({ host, port }) =>
+          `server { listen ${host}:${port};
+            location /in { client_max_body_size 2m; proxy_pass http://${host}:${port}/out; }
+            location /out { return 200 kept; } }`,
+      }),
+    )
+    const answer = await fetch(`${nginx.url}/in`, { method: 'POST', body: 'x'.repeat(1_000_000) })
+    expect([answer.status, await answer.text()]).toEqual([200, 'kept'])
+    expect(nginx.log).toMatch(new RegExp(`buffered to a temporary file ${nginx.folder}/client_body/`))
+    expect(nginx.log).not.toMatch(/Permission denied/)
+  })
+
+  test('says what it refused', async () => {
+    await expect(startNginx({ http: () => 'proxy_next_upstream sometimes;' })).rejects.toThrow(
+      /nginx did not start:[\s\S]*invalid value "sometimes"/,
+    )
+  })
+})
+
 describe('an owner that dies', () => {
   const owner = fileURLToPath(new URL('owner.mjs', import.meta.url))
 
@@ -252,7 +294,9 @@ describe('an owner that dies', () => {
 
 test('the list says of each service what it is, or why it is not here', () => {
   const services = listServices()
-  expect(new Set(services.map(({ name }) => name))).toEqual(new Set(['redis', 'valkey', 'postgres', 'pgbouncer']))
+  expect(new Set(services.map(({ name }) => name))).toEqual(
+    new Set(['redis', 'valkey', 'postgres', 'pgbouncer', 'nginx']),
+  )
   for (const { program, version, note } of services) {
     expect(program === undefined ? note : version).toMatch(/\S/)
   }

@@ -15,7 +15,8 @@ export interface StreamPart {
 /** An answer by kind of body. */
 export type Answer =
   | { readonly kind: 'json'; readonly status: number; readonly value: object }
-  | { readonly kind: 'bytes'; readonly contentType: string; readonly length: number }
+  /** `seed` makes them the same at every call. */
+  | { readonly kind: 'bytes'; readonly contentType: string; readonly length: number; readonly seed?: string }
   | {
       readonly kind: 'stream'
       readonly framing: 'events' | 'array'

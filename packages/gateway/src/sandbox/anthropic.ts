@@ -96,6 +96,13 @@ export function messageBatches(asked: Asked): Answer {
   return ok(asked.kept.page('message_batch', query.get('after_id') ?? undefined, Number(query.get('limit') ?? 20)))
 }
 
+/** `POST …/messages/batches/…/cancel`. */
+export function cancelledMessageBatch(asked: Asked, name: string | undefined): Answer {
+  const made = messageBatch(asked, name)
+  const now = { processing_status: 'canceling', cancel_initiated_at: created }
+  return made.kind === 'json' ? ok({ ...made.value, ...now }) : made
+}
+
 /** `POST …/files` of a client of Anthropic's. */
 export function keptFile(asked: Asked, name: string | undefined): Answer {
   const id = name ?? `file_${asked.id}`

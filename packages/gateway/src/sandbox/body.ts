@@ -30,7 +30,7 @@ export function bodyPieces(
 ): Iterable<Piece> {
   if (answer.kind === 'stream') return streamPieces(answer, behaviour)
   return paused(
-    answer.kind === 'bytes' ? noise(answer.length, call.id) : padded(answer.value, behaviour, call),
+    answer.kind === 'bytes' ? noise(answer.length, answer.seed ?? call.id) : padded(answer.value, behaviour, call),
     behaviour,
   )
 }

@@ -153,6 +153,29 @@ export function batches(asked: Asked): Answer {
   return ok(asked.kept.page('batch', query.get('after') ?? undefined, Number(query.get('limit') ?? 20)))
 }
 
+/** `POST …/batches/…/cancel`. */
+export function cancelledBatch(asked: Asked, name: string | undefined): Answer {
+  return ok({ ...(jsonOf(batch(asked, name)) ?? {}), status: 'cancelling', cancelling_at: createdAt })
+}
+
+/** A list of one, as both providers page it; `of` makes the one, which is another at each call. */
+export function listOf(of: (asked: Asked, name: string | undefined) => Answer): (asked: Asked) => Answer {
+  return (asked) => {
+    const one = jsonOf(of(asked, undefined))
+    const id = one !== undefined && 'id' in one ? one.id : null
+    return ok({ object: 'list', data: [one], first_id: id, last_id: id, has_more: false })
+  }
+}
+
+/** `GET …/files/…/content`: bytes that are the same for the same file. */
+export function fileContent(asked: Asked, name = ''): Answer {
+  return { kind: 'bytes', contentType: 'application/octet-stream', length: asked.behaviour.size ?? 4096, seed: name }
+}
+
+function jsonOf(answer: Answer): object | undefined {
+  return answer.kind === 'json' ? answer.value : undefined
+}
+
 /** A JSON answer of status 200. */
 export function ok(value: object): Answer {
   return { kind: 'json', status: 200, value }

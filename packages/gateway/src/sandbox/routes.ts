@@ -1,8 +1,20 @@
 /** Which endpoint answers a request. */
 import { type Answer, type Asked, type Dialect, errorValue } from './answer.ts'
-import { keptFile, message, messageBatch, messageBatches } from './anthropic.ts'
+import { cancelledMessageBatch, keptFile, message, messageBatch, messageBatches } from './anthropic.ts'
 import { generateContent, streamGenerateContent } from './gemini.ts'
-import { batch, batches, chatCompletion, embeddings, file, models, speech, transcription } from './openai.ts'
+import {
+  batch,
+  batches,
+  cancelledBatch,
+  chatCompletion,
+  embeddings,
+  file,
+  fileContent,
+  listOf,
+  models,
+  speech,
+  transcription,
+} from './openai.ts'
 import { response } from './responses.ts'
 
 /** An endpoint: what it costs and what it says. */
@@ -29,6 +41,7 @@ interface Route {
 }
 
 const openai = { dialect: 'openai', billed: false, wantsJson: false } as const
+const anthropic = { ...openai, dialect: 'anthropic' } as const
 const work = { ...openai, billed: true, wantsJson: true } as const
 
 const routes: readonly Route[] = [
@@ -54,19 +67,22 @@ const routes: readonly Route[] = [
   },
   { ...openai, methods: ['GET'], path: /\/models(?:\/([^/]+))?$/, answer: models },
   { ...openai, methods: ['POST'], path: /\/files$/, answer: fileOf },
+  { ...openai, methods: ['GET'], path: /\/files$/, answer: listOf(fileOf) },
   { ...openai, methods: ['GET', 'DELETE'], path: /\/files\/([^/]+)$/, answer: fileOf },
+  { ...openai, methods: ['GET'], path: /\/files\/([^/]+)\/content$/, answer: fileContent },
   { ...work, methods: ['POST'], path: /\/messages\/batches$/, dialect: 'anthropic', answer: messageBatch },
+  { ...anthropic, methods: ['GET'], path: /\/messages\/batches$/, answer: messageBatches },
+  { ...anthropic, methods: ['GET'], path: /\/messages\/batches\/([^/]+)$/, answer: messageBatch },
   {
-    ...openai,
-    methods: ['GET'],
-    path: /\/messages\/batches\/([^/]+)$/,
-    dialect: 'anthropic',
-    answer: messageBatch,
+    ...anthropic,
+    methods: ['POST'],
+    path: /\/messages\/batches\/([^/]+)\/cancel$/,
+    answer: cancelledMessageBatch,
   },
-  { ...openai, methods: ['GET'], path: /\/messages\/batches$/, dialect: 'anthropic', answer: messageBatches },
   { ...work, methods: ['POST'], path: /\/batches$/, answer: batch },
   { ...openai, methods: ['GET'], path: /\/batches$/, answer: batches },
   { ...openai, methods: ['GET'], path: /\/batches\/([^/]+)$/, answer: batch },
+  { ...openai, methods: ['POST'], path: /\/batches\/([^/]+)\/cancel$/, answer: cancelledBatch },
 ]
 
 /** Both providers keep files at the same path; a client says by a header whose it is. */

@@ -29,6 +29,7 @@ export class StoreCalls {
   readonly #settlements: Batcher<Settlement, SettleAnswer>
   readonly #appends: Batcher<AppendRequest, AppendAnswer>
   readonly #reads: Batcher<RecordId, ReadAnswer>
+  readonly #keyless: Batcher<KeylessRequest, KeylessAnswer>
 
   constructor(store: Store, clock: Clock, observer?: Observer) {
     this.store = store
@@ -39,6 +40,7 @@ export class StoreCalls {
     this.#settlements = new Batcher((items) => this.#noted('settle', store.settle(items)), clock, shared)
     this.#appends = new Batcher((items) => this.#noted('append', store.append(items)), clock, shared)
     this.#reads = new Batcher((items) => this.#noted('read', store.read(items)), clock, shared)
+    this.#keyless = new Batcher((items) => this.#noted('keyless', store.keyless(items)), clock, shared)
   }
 
   claim(ask: ClaimRequest): Promise<ClaimAnswer> {
@@ -57,9 +59,8 @@ export class StoreCalls {
     return this.#reads.add(recordId)
   }
 
-  async keyless(ask: KeylessRequest): Promise<KeylessAnswer> {
-    const [answer] = await this.within('keyless', this.store.keyless([ask]))
-    return answer ?? { found: undefined }
+  keyless(ask: KeylessRequest): Promise<KeylessAnswer> {
+    return this.#keyless.add(ask)
   }
 
   renew(asks: readonly RenewRequest[]): Promise<readonly RenewAnswer[]> {

@@ -1,6 +1,7 @@
 /** Key → claim → execute or replay, join, refuse: the one way through which every operation goes. */
-import { Attempt, type AttemptHome, unavailable } from './attempt.ts'
+import { Attempt, type AttemptHome } from './attempt.ts'
 import { base64url } from './base64url.ts'
+import { withinBudget } from './budget.ts'
 import { StoreCalls } from './calls.ts'
 import { type Clock, sleep } from './clock.ts'
 import type { Digest } from './digest.ts'
@@ -256,18 +257,14 @@ export class Engine {
   }
 
   /** One claim inside the store budget: tried again with the same attemptId, so that a lost answer is found (T2). */
-  async #claim(ask: Ask): Promise<ClaimAnswer> {
-    const untilMs = this.clock.monotonicMs() + limits.storeBudgetMs
-    for (let pauseMs = 25; ; pauseMs = Math.min(pauseMs * 2, 1000)) {
+  #claim(ask: Ask): Promise<ClaimAnswer> {
+    return withinBudget(this, () => {
       if (!ask.failed) ask.sentMs = this.clock.monotonicMs()
-      try {
-        return await this.calls.claim(ask.request)
-      } catch (error) {
+      return this.calls.claim(ask.request).catch((error: unknown) => {
         ask.failed = true
-        if (this.clock.monotonicMs() + pauseMs > untilMs) throw unavailable('Nothing was executed.', error)
-        await sleep(this.clock, this.#jittered(pauseMs))
-      }
-    }
+        throw error
+      })
+    })
   }
 
   /** A claim whose answer never came may have been granted: release it, so that the key is not held by nobody. */

@@ -59,6 +59,50 @@ export function keylessStep(
   return { list: fresh.with(index, taken), answer: { found: found.recordId } }
 }
 
+/**
+ * Takes requests list by list, all lists at once: `onList` answers for one list in order. Hundreds of equal wishes at once
+ * are one write, where one write each would lose its race against all the others.
+ */
+export async function byList<Request extends { readonly listId: string }>(
+  requests: readonly Request[],
+  onList: (listId: string, requests: readonly Request[]) => Promise<readonly KeylessAnswer[]>,
+): Promise<readonly KeylessAnswer[]> {
+  const places = new Map<string, number[]>()
+  for (const [at, { listId }] of requests.entries()) {
+    const known = places.get(listId)
+    if (known === undefined) places.set(listId, [at])
+    else known.push(at)
+  }
+  const answers: KeylessAnswer[] = new Array(requests.length)
+  const work = [...places].map(async ([listId, own]) => {
+    const found = await onList(
+      listId,
+      own.map((at) => requests[at] as Request),
+    )
+    for (const [index, at] of own.entries()) answers[at] = found[index] as KeylessAnswer
+  })
+  // One list that fails fails the call; what was begun beside it is not left unheard.
+  for (const ended of await Promise.allSettled(work)) if (ended.status === 'rejected') throw ended.reason
+  return answers
+}
+
+/** Steps on one list, one after another. A list that none of them changed is answered as it was. */
+export function keylessSteps(
+  list: readonly KeylessEntry[],
+  commands: readonly KeylessCommand[],
+  nowMs: number,
+  ownerGone: (recordId: RecordId, command: KeylessCommand) => boolean,
+): { readonly list: readonly KeylessEntry[]; readonly answers: readonly KeylessAnswer[] } {
+  const answers: KeylessAnswer[] = []
+  let current = list
+  for (const command of commands) {
+    const step = keylessStep(current, command, nowMs, (id) => ownerGone(id, command))
+    current = step.list
+    answers.push(step.answer)
+  }
+  return { list: current, answers }
+}
+
 /** The entries that can still be adopted; a store drops an empty list. */
 export function unexpired(list: readonly KeylessEntry[], nowMs: number): readonly KeylessEntry[] {
   return list.filter((entry) => nowMs <= entry.expiresAt)

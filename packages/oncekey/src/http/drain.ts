@@ -14,6 +14,12 @@ export interface DrainParts {
   readonly stop: () => void
 }
 
+/**
+ * How long an execution goes on for a declared retry without a key, which comes at once or not at all, and for all others,
+ * which may be waited for in a process that cannot say so (http.md, Disconnect; ADR 0027).
+ */
+export const drainMs: { readonly retries: number; readonly others: number } = { retries: 30_000, others: 30 * 60_000 }
+
 /** How often an execution that is to stop looks whether its last follower has gone. */
 const lookEveryMs = 250
 

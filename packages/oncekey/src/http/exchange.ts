@@ -8,8 +8,9 @@ import type { Account } from './account.ts'
 import type { Dispatch, HttpCaller, HttpRequest } from './caller.ts'
 import { Execution, type ExecutionReport } from './capture.ts'
 import type { Concluded, SharedAnswer } from './conclusion.ts'
+import { drainMs } from './drain.ts'
 import { echoOf, Identities, type Identity, policyFor } from './identity.ts'
-import { leave } from './keyless.ts'
+import { type Left, leave } from './keyless.ts'
 import { pump } from './pump.ts'
 import { markedBody, reconcile } from './reconcile.ts'
 import { internal, refuse, withRecord } from './refuse.ts'
@@ -38,9 +39,6 @@ const maxRestarts = 20
 
 /** Marks an answer that the store could not take: a retry will not find it. */
 const unrecorded = ['Idempotency-Recorded', '?0'] as const
-
-/** How long an execution goes on for a keyed retry, and for a keyless one (http.md, Disconnect). */
-const drainMs = { keyed: 30 * 60_000, keyless: 30_000 }
 
 /** Answers covered requests. One for a process. */
 export class Exchange {
@@ -77,10 +75,11 @@ export class Exchange {
   async #handle(exchanged: Exchanged, echo: Echo): Promise<'handled' | 'bypass'> {
     const { caller } = exchanged
     const identity = await this.#identities.identify(exchanged)
+    if (identity === undefined) return 'bypass'
     const { keyless } = identity
     exchanged.account?.named(identity.tenant, identity.recordId)
-    const gone = async (): Promise<boolean> =>
-      keyless === undefined || leave(this.#engine.calls, keyless, identity.recordId)
+    const gone = async (): Promise<Left> =>
+      keyless === undefined ? 'left' : leave(this.#engine, keyless, identity.recordId)
     const stopListening = keyless === undefined ? undefined : caller.onLeave(() => void gone())
     try {
       return await this.#ask(exchanged, identity, echo, gone)
@@ -97,7 +96,7 @@ export class Exchange {
     exchanged: Exchanged,
     identity: Identity,
     echo: Echo,
-    gone: () => Promise<boolean>,
+    gone: () => Promise<Left>,
   ): Promise<'handled' | 'bypass'> {
     const { plan, route, caller } = exchanged
     const asked: Asked = {
@@ -134,7 +133,7 @@ export class Exchange {
     identity: Identity,
     attempt: Attempt,
     echo: Echo,
-    gone: () => Promise<boolean>,
+    gone: () => Promise<Left>,
   ): Promise<void> {
     const { caller, dispatch, plan, route, request } = exchanged
     if (caller.hasLeft) {
@@ -159,9 +158,9 @@ export class Exchange {
       codings: this.#codings,
       account: exchanged.account,
       report: this.#report(exchanged, identity, attempt, echo, answered, () => execution.trailers),
-      drainMs: plan.key === undefined ? drainMs.keyless : drainMs.keyed,
+      drainMs: plan.keyless === 'retries' ? drainMs.retries : drainMs.others,
       leaving: async () => void (await gone()),
-      wanted: async () => !(await gone()),
+      wanted: async () => (await gone()) !== 'left',
     })
     await execution.run((events) => dispatch(events, markedBody(exchanged, attempt)))
     await Promise.allSettled(answered)
@@ -186,12 +185,14 @@ export class Exchange {
     const { caller, request } = exchanged
     return {
       whole: (answer, trailing, settled) => {
-        if (settled?.kind === 'superseded') {
+        // Without a key the one who took it over is another wish, or a retry whose caller is not this one.
+        const robbed = settled?.kind === 'superseded' && identity.keyless !== undefined
+        if (settled?.kind === 'superseded' && !robbed) {
           answered.push(this.#superseded(exchanged, identity, settled, echo))
           return
         }
         const own = ownFields('executed', echo, settled?.kind === 'recorded' ? settled.record : undefined)
-        if (settled?.kind === 'unrecorded') own.push(...unrecorded)
+        if (robbed || settled?.kind === 'unrecorded') own.push(...unrecorded)
         if (trailing.length === 0) return sendWhole(caller, answer, own)
         caller.start(answer.status, [...answer.headers, ...own])
         caller.write(answer.body)

@@ -1,5 +1,6 @@
 /** Whose and which operation a request is: tenant, key or keyless ticket, fingerprint, record id. */
 import type { Engine } from '../core/engine.ts'
+import { IdempotencyError } from '../core/errors.ts'
 import type { Fingerprint } from '../core/fingerprint.ts'
 import { type RecordId, recordId } from '../core/key.ts'
 import type { Exchanged } from './exchange.ts'
@@ -40,9 +41,20 @@ export class Identities {
 
   /**
    * Names the operation. A declared retry without a key adopts the execution it belongs to; any other keyless request
-   * is an operation of its own. Throws IdempotencyError (`tenant_required`, `body_too_large`, `store_unavailable`).
+   * is an operation of its own. Undefined when the store is away and the route fails open. Throws IdempotencyError
+   * (`tenant_required`, `body_too_large`, `store_unavailable`).
    */
-  async identify({ plan, route, request, tenant }: Exchanged): Promise<Identity> {
+  async identify(exchanged: Exchanged): Promise<Identity | undefined> {
+    try {
+      return await this.#identify(exchanged)
+    } catch (error) {
+      const away = error instanceof IdempotencyError && error.code === 'store_unavailable'
+      if (away && exchanged.route.policy.failOpen) return undefined
+      throw error
+    }
+  }
+
+  async #identify({ plan, route, request, tenant }: Exchanged): Promise<Identity> {
     const ready = this.#engine.ready()
     const pepper = ready instanceof Uint8Array ? ready : await ready
     const { digest } = this.#engine
@@ -68,11 +80,9 @@ export class Identities {
     }
     const listId = digest.hmac(pepper, ['keyless', owner, place, fingerprints.fingerprint])
     const ticket = { listId, count: plan.retryCount }
-    const found = await adopt(this.#engine.calls, ticket, route.policy.skewMs)
+    const found = await adopt(this.#engine, ticket, route.policy.skewMs)
     if (found !== undefined) return { ...known, recordId: found, keyless: ticket, inferred: true }
-    const fresh = digest.sha256(this.#engine.random.bytes(32)) as RecordId
-    await enter(this.#engine.calls, ticket, fresh)
-    return { ...known, recordId: fresh, keyless: ticket, inferred: false }
+    return { ...known, recordId: await enter(this.#engine, ticket), keyless: ticket, inferred: false }
   }
 }
 

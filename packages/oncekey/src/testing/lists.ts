@@ -1,5 +1,6 @@
 /** Conformance of the rest: keyless lists, meta, pages of records, and a store that cannot read. */
 import { IdempotencyError } from '../core/errors.ts'
+import type { RecordId } from '../core/key.ts'
 import { holds, kind, rejected, same } from './expect.ts'
 import { bytesOf, type ConformanceCase, completion, type Subject, usual } from './subject.ts'
 
@@ -114,6 +115,34 @@ export const lists: readonly ConformanceCase[] = [
       same(await s.keyless(list, { kind: 'adopt', count: 1, skewMs }), none, 'while the lease holds')
       await s.advance(usual.leaseMs + skewMs + 200)
       same(await s.keyless(list, { kind: 'adopt', count: 1, skewMs }), { found: id }, 'once it is over')
+    },
+  },
+  {
+    name: 'S19 steps of one call act in order, list by list, and are answered where they were asked',
+    async run(s) {
+      const [list, other] = [s.list(), s.list()]
+      const ids = [await entered(s), await entered(s)] as const
+      const enter = (listId: string, recordId: RecordId) =>
+        ({ kind: 'enter', listId, recordId, count: 0, windowMs }) as const
+      const leave = (listId: string, recordId: RecordId) => ({ kind: 'leave', listId, recordId, count: 0 }) as const
+      const adopt = (listId: string) => ({ kind: 'adopt', listId, count: 1, skewMs }) as const
+      const answers = await s.store.keyless([
+        enter(list, ids[0]),
+        adopt(list),
+        enter(other, ids[1]),
+        leave(list, ids[0]),
+        adopt(other),
+        adopt(list),
+        leave(other, ids[1]),
+        adopt(list),
+        adopt(other),
+      ])
+      const found = answers.map((answer) => answer.found)
+      same(
+        found,
+        [undefined, undefined, undefined, ids[0], undefined, ids[0], ids[1], undefined, ids[1]],
+        'the answers',
+      )
     },
   },
   {

@@ -1,6 +1,7 @@
 /** Stores that break one sentence of the contract each, as wrappers around one that keeps them all. */
 import { unreadable } from '../../src/core/errors.ts'
 import type { RecordId } from '../../src/core/key.ts'
+import type { KeylessAnswer } from '../../src/core/keyless.ts'
 import type { Settlement, Store } from '../../src/core/store.ts'
 import type { ManualClock } from '../../src/testing/index.ts'
 import { altered } from './altered.ts'
@@ -354,6 +355,17 @@ const clauses: Readonly<Record<string, Readonly<Record<string, Breaks>>>> = {
           }),
       })
     },
+    'answers steps of one call list by list': ({ store }) =>
+      altered(store, {
+        keyless: async (asks) => {
+          const answers = await store.keyless(asks)
+          const places = asks.map((ask, at) => ({ list: ask.listId, at }))
+          const lists = [...new Set(places.map(({ list }) => list))]
+          return lists.flatMap((list) =>
+            places.filter((p) => p.list === list).map(({ at }) => answers[at] as KeylessAnswer),
+          )
+        },
+      }),
     'forgets who has left': ({ store }) =>
       altered(store, {
         keyless: async (asks) => {

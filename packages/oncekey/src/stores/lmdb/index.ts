@@ -1,7 +1,7 @@
 /** The embedded store: LMDB in a folder, durable, shared by the processes of one machine. */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { RecordId } from '../../core/key.ts'
-import type { KeylessAnswer } from '../../core/keyless.ts'
+import { byList, type KeylessAnswer } from '../../core/keyless.ts'
 import type { AttemptId, IdempotencyRecord, RecordState } from '../../core/record.ts'
 import * as reducer from '../../core/reducer.ts'
 import type {
@@ -133,10 +133,8 @@ class LmdbStore implements Store, StepPort {
     return bodyFrom(this.environment, recordId, entry, offset, readBodyBytes)
   }
 
-  async keyless(requests: readonly KeylessRequest[]): Promise<readonly KeylessAnswer[]> {
-    const answers: KeylessAnswer[] = []
-    for (const ask of requests) answers.push(await keylessIn(this, ask))
-    return answers
+  keyless(requests: readonly KeylessRequest[]): Promise<readonly KeylessAnswer[]> {
+    return byList(requests, (listId, asks) => keylessIn(this, listId, asks))
   }
 
   resolve(requests: readonly ResolveRequest[]): Promise<readonly SettleAnswer[]> {

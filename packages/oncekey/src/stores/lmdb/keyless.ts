@@ -1,29 +1,33 @@
-/** The keyless lists in LMDB: one conditional write a step. */
+/** The keyless lists in LMDB: one conditional write for all steps on one list. */
 import type { RecordId } from '../../core/key.ts'
-import { type KeylessAnswer, type KeylessEntry, keylessStep } from '../../core/keyless.ts'
+import { type KeylessAnswer, type KeylessCommand, type KeylessEntry, keylessSteps } from '../../core/keyless.ts'
 import { leaseOver } from '../../core/reducer.ts'
-import type { KeylessRequest } from '../../core/store.ts'
 import { firstRevision, keys, putIf } from './environment.ts'
 import type { StepPort } from './steps.ts'
 
-/** One step on one list, again until nobody came in between. */
-export async function keylessIn(port: StepPort, ask: KeylessRequest): Promise<KeylessAnswer> {
+/** Steps on one list, again until nobody came in between. */
+export async function keylessIn(
+  port: StepPort,
+  listId: string,
+  commands: readonly KeylessCommand[],
+): Promise<readonly KeylessAnswer[]> {
   const { environment, entries } = port
-  const key = keys.keyless(ask.listId)
+  const key = keys.keyless(listId)
   for (;;) {
     environment.resetReadTxn()
     const now = port.time()
     const found = environment.getEntry(key)
     const list = found === undefined ? [] : listOf(found.value)
-    const gone = (id: RecordId): boolean => {
-      const record = ask.kind === 'adopt' ? entries.read(id, now)?.record : undefined
-      return ask.kind === 'adopt' && record?.state === 'running' && leaseOver(record, ask.skewMs, now)
+    const gone = (id: RecordId, command: KeylessCommand): boolean => {
+      if (command.kind !== 'adopt') return false
+      const record = entries.read(id, now)?.record
+      return record?.state === 'running' && leaseOver(record, command.skewMs, now)
     }
-    const step = keylessStep(list, ask, now.wallMs, gone)
-    if (step.list === list || (step.list.length === 0 && found === undefined)) return step.answer
+    const done = keylessSteps(list, commands, now.wallMs, gone)
+    if (done.list === list || (done.list.length === 0 && found === undefined)) return done.answers
     const revision = found?.version === undefined ? firstRevision() : found.version + 1
-    if (await putIf(environment, key, found?.version, Buffer.from(JSON.stringify(step.list)), revision)) {
-      return step.answer
+    if (await putIf(environment, key, found?.version, Buffer.from(JSON.stringify(done.list)), revision)) {
+      return done.answers
     }
   }
 }

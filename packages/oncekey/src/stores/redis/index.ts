@@ -1,7 +1,7 @@
 /** The shared store: Redis or Valkey, one server, Sentinel or a cluster, through ioredis or node-redis. */
 import { IdempotencyError } from '../../core/errors.ts'
 import type { RecordId } from '../../core/key.ts'
-import type { KeylessAnswer } from '../../core/keyless.ts'
+import { byList, type KeylessAnswer } from '../../core/keyless.ts'
 import type { AttemptId, RecordState } from '../../core/record.ts'
 import type {
   AppendAnswer,
@@ -155,9 +155,7 @@ class RedisStore implements Store {
 
   async keyless(requests: readonly KeylessRequest[]): Promise<readonly KeylessAnswer[]> {
     await this.#start()
-    const answers: KeylessAnswer[] = []
-    for (const ask of requests) answers.push(await this.#lists.step(this.#keys.keyless(ask.listId), ask))
-    return answers
+    return byList(requests, (listId, asks) => this.#lists.steps(this.#keys.keyless(listId), asks))
   }
 
   resolve(requests: readonly ResolveRequest[]): Promise<readonly SettleAnswer[]> {

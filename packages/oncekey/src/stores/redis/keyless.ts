@@ -6,8 +6,8 @@
  */
 
 import type { RecordId } from '../../core/key.ts'
-import { type KeylessAnswer, type KeylessEntry, keylessStep } from '../../core/keyless.ts'
-import type { KeylessRequest, ReadAnswer } from '../../core/store.ts'
+import { type KeylessAnswer, type KeylessCommand, type KeylessEntry, keylessSteps } from '../../core/keyless.ts'
+import type { ReadAnswer } from '../../core/store.ts'
 import { textOf } from './answers.ts'
 import type { Runner } from './run.ts'
 import { replace, value } from './values.lua.ts'
@@ -34,9 +34,9 @@ export class KeylessLists {
     this.#parts = parts
   }
 
-  /** One step on the list under a key. */
-  step(key: string, ask: KeylessRequest): Promise<KeylessAnswer> {
-    const turn = (this.#last.get(key) ?? Promise.resolve()).then(() => this.#attempt(key, ask))
+  /** Steps on the list under a key, all in one write. */
+  steps(key: string, commands: readonly KeylessCommand[]): Promise<readonly KeylessAnswer[]> {
+    const turn = (this.#last.get(key) ?? Promise.resolve()).then(() => this.#attempt(key, commands))
     const done = turn
       .catch(() => {})
       .then(() => {
@@ -46,14 +46,16 @@ export class KeylessLists {
     return turn
   }
 
-  async #attempt(key: string, ask: KeylessRequest): Promise<KeylessAnswer> {
+  async #attempt(key: string, commands: readonly KeylessCommand[]): Promise<readonly KeylessAnswer[]> {
     for (;;) {
       const { nowMs, text } = await this.#look(key)
       const list = text === '' ? [] : (JSON.parse(text) as Kept).entries
-      const gone = ask.kind === 'adopt' ? await this.#gone(list, ask.count, ask.skewMs) : new Set<RecordId>()
-      const step = keylessStep(list, ask, nowMs, (id) => gone.has(id))
-      if (step.list === list || (step.list.length === 0 && text === '')) return step.answer
-      if (await this.#replace(key, text, step.list)) return step.answer
+      const leaseLeftMs = await this.#running(list, commands)
+      const gone = (id: RecordId, command: KeylessCommand): boolean =>
+        command.kind === 'adopt' && (leaseLeftMs.get(id) ?? 0) < -command.skewMs
+      const done = keylessSteps(list, commands, nowMs, gone)
+      if (done.list === list || (done.list.length === 0 && text === '')) return done.answers
+      if (await this.#replace(key, text, done.list)) return done.answers
     }
   }
 
@@ -63,16 +65,20 @@ export class KeylessLists {
     return { nowMs, text: held instanceof Uint8Array ? textOf(held) : '' }
   }
 
-  /** Of the entries that a retry of this count might adopt, those whose owner runs and has let its lease go. */
-  async #gone(list: readonly KeylessEntry[], count: number, skewMs: number): Promise<ReadonlySet<RecordId>> {
-    const ids = list.filter((entry) => entry.count < count && !entry.left).map((entry) => entry.recordId)
+  /** Of the entries that a retry might adopt, those that run, and how long their leases still hold. */
+  async #running(
+    list: readonly KeylessEntry[],
+    commands: readonly KeylessCommand[],
+  ): Promise<ReadonlyMap<RecordId, number>> {
+    const most = Math.max(0, ...commands.map((command) => (command.kind === 'adopt' ? command.count : 0)))
+    const ids = list.filter((entry) => entry.count < most && !entry.left).map((entry) => entry.recordId)
+    if (ids.length === 0) return new Map()
     const found = await this.#parts.read(ids)
-    return new Set(
-      ids.filter((_, at) => {
-        const { record, leaseLeftMs } = found[at] as ReadAnswer
-        return record?.state === 'running' && leaseLeftMs < -skewMs
-      }),
-    )
+    const running = ids.flatMap((id, at) => {
+      const { record, leaseLeftMs } = found[at] as ReadAnswer
+      return record?.state === 'running' ? [[id, leaseLeftMs] as const] : []
+    })
+    return new Map(running)
   }
 
   async #replace(key: string, former: string, entries: readonly KeylessEntry[]): Promise<boolean> {
