@@ -1,5 +1,5 @@
 /** A load balancer that repeats requests: nginx as docs/guide/deploying.md has it, before two gateways of one store. */
-import { setTimeout } from 'node:timers/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Sandbox } from '../../packages/gateway/src/sandbox/index.ts'
 import type { Server } from '../../scripts/services.mjs'
@@ -144,7 +144,7 @@ describe.each([false, true])('without a key, streamed: %s', (stream) => {
 
   /** As a client that counts retries: after its back-off, in which the gateway hears that the first connection has gone. */
   async function retry(): Promise<Heard> {
-    await setTimeout(backOffMs)
+    await sleep(backOffMs)
     return send(nginx, { stream, headers: { 'X-Stainless-Retry-Count': '1' } })
   }
 
