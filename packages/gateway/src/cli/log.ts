@@ -1,14 +1,31 @@
 /** Logs: JSON lines on stderr, pretty when stderr is a terminal. Never a key, a credential, a prompt or an answer. */
 
 import type { OnceEvent } from 'oncekey/http'
-import { type Logger, pino } from 'pino'
+import { type DestinationStream, type Logger, pino } from 'pino'
 import pretty from 'pino-pretty'
 
-/** The program's logger. */
-export function createLog(): Logger {
-  const options = { base: { pid: process.pid }, level: 'info' }
+/** Lines are gathered up to this many bytes, and for this long: a write to the system costs more than what it writes. */
+const gatheredBytes = 8 * 1024
+const gatheredMs = 200
+
+/** As pino numbers it. */
+const informationLevel = 30
+
+/** The program's logger. What is more than information is written at once, and all of it when the process ends. */
+export function createLog(level: 'error' | 'warn' | 'info'): Logger {
+  const options = { base: { pid: process.pid }, level }
   if (process.stderr.isTTY) return pino(options, pretty({ destination: 2, colorize: true, ignore: 'hostname' }))
-  return pino(options, pino.destination({ fd: 2, sync: true }))
+  const lines = pino.destination({ fd: 2, sync: true, minLength: gatheredBytes, periodicFlush: gatheredMs })
+  process.on('exit', () => lines.flushSync())
+  return pino(options, {
+    // pino tells the level of each line to a stream with this mark.
+    [Symbol.for('pino.metadata')]: true,
+    lastLevel: 0,
+    write(line: string) {
+      lines.write(line)
+      if (this.lastLevel > informationLevel) lines.flushSync()
+    },
+  } as DestinationStream & { lastLevel: number })
 }
 
 /** What the reader of a log at 3 a.m. wants to know; the everyday events are left to metrics. */

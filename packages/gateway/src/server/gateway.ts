@@ -8,7 +8,7 @@ import { BodyBudget } from './body.ts'
 import { NodeCaller } from './caller.ts'
 import { Connections } from './connections.ts'
 import { declineUpgrade, isWebSocket } from './decline.ts'
-import { lineOf, type RequestLog } from './line.ts'
+import type { Served, ServedObserver } from './line.ts'
 import { answerMalformed, isPlain, notPlain } from './malformed.ts'
 import {
   firstSegment,
@@ -20,6 +20,7 @@ import {
   targetOf,
   upstreamOf,
 } from './routing.ts'
+import { TimedCall } from './timed.ts'
 
 /** What a gateway is made of. */
 export interface GatewayParts {
@@ -29,7 +30,8 @@ export interface GatewayParts {
   /** By the name of the upstream. */
   readonly routes: ReadonlyMap<string, Routes>
   readonly ledger: Ledger
-  readonly log: RequestLog
+  /** Undefined where nobody wants to know. */
+  readonly served: ServedObserver | undefined
 }
 
 interface Routed {
@@ -49,11 +51,13 @@ interface Routed {
 /** Passed bodies up to this are read before they go on. */
 const onePieceBytes = 64 * 1024
 
-/** What is known of a request when it is refused. */
+/** What becomes known of a request on its way. */
 interface Asked {
   /** Its key, for the echo. */
   key: string | undefined
+  routed: Routed | undefined
   account: RequestAccount | undefined
+  call: TimedCall | undefined
 }
 
 /** A gateway that listens once `listen` has resolved. */
@@ -87,6 +91,11 @@ export class Gateway {
     return this.#connections.open
   }
 
+  /** Bytes of request bodies in memory. */
+  get bodyBytes(): number {
+    return this.#budget.held
+  }
+
   /**
    * Stops claiming; resolves true when everything has ended, false at the end of the grace. Until then it listens on,
    * since a load balancer that has not heard yet gets an answer that says what to do, where a closed port says nothing.
@@ -113,7 +122,7 @@ export class Gateway {
     const method = request.method ?? ''
     const caller = new NodeCaller(response)
     const path = targetOf(request.url ?? '')?.path ?? '/'
-    const asked: Asked = { key: undefined, account: undefined }
+    const asked: Asked = { key: undefined, routed: undefined, account: undefined, call: undefined }
     try {
       await this.#answer(request, response, caller, asked)
     } catch (error) {
@@ -126,8 +135,8 @@ export class Gateway {
       refuse(caller, known, { path }, { key: asked.key, waitSeconds: undefined })
     }
     this.#connections.end(connection)
-    const ms = Math.round(systemClock.monotonicMs() - startedMs)
-    this.#parts.log(lineOf({ method, path, status: response.statusCode, how: caller.how, ms }, asked.account))
+    const ms = systemClock.monotonicMs() - startedMs
+    this.#parts.served?.(servedOf({ method, path, ms }, response, caller, asked))
     if (this.#connections.open === 0) this.#idle?.()
   }
 
@@ -137,13 +146,14 @@ export class Gateway {
       throw notPlain()
     }
     const routed = this.#route(request)
+    asked.routed = routed
     const plan = planOf(
       { method: request.method ?? '', headers: request.rawHeaders, query: routed.place.query },
       routed.route,
     )
     if (plan.kind === 'cover') asked.key = plan.echo
     if (this.#stopping) throw shuttingDown()
-    if (plan.kind === 'pass') return this.#pass(routed, request, response, null, plan.status)
+    if (plan.kind === 'pass') return this.#pass(routed, request, response, caller, null, plan.status)
     const read = await this.#budget.read(request, routed.route.maxBodyBytes)
     if (read === undefined) return
     try {
@@ -181,20 +191,23 @@ export class Gateway {
       account,
       dispatch: (events) => {
         const headers = headersFor(request, route, false)
-        return upstream.call({ method, target, headers, body, timeoutMs: route.upstreamTimeoutMs }, events)
+        asked.call = new TimedCall(events)
+        return upstream.call({ method, target, headers, body, timeoutMs: route.upstreamTimeoutMs }, asked.call)
       },
     })
-    if (done === 'bypass') await this.#pass(routed, request, response, body, 'bypassed')
+    if (done === 'bypass') await this.#pass(routed, request, response, caller, body, 'bypassed')
   }
 
   async #pass(
     routed: Routed,
     request: IncomingMessage,
     response: ServerResponse,
+    caller: NodeCaller,
     body: Buffer | null,
     status: 'ignored' | 'bypassed',
   ): Promise<void> {
     const { upstream, target, route } = routed
+    caller.how = status
     // A small body goes on in one piece: one write less, and a connect failure can be tried again.
     const length = Number(request.headers['content-length'] ?? 0)
     const small = body === null && length > 0 && length <= onePieceBytes
@@ -253,6 +266,24 @@ export class Gateway {
       const status = error instanceof IdempotencyError ? error.status : 500
       socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
     }
+  }
+}
+
+function servedOf(
+  request: { readonly method: string; readonly path: string; readonly ms: number },
+  response: ServerResponse,
+  caller: NodeCaller,
+  { routed, account, call }: Asked,
+): Served {
+  const begun = response.headersSent
+  return {
+    ...request,
+    status: begun ? response.statusCode : 0,
+    how: begun ? caller.how : 'left',
+    cut: begun && !response.writableEnded,
+    place: routed && { upstream: routed.name, path: routed.path },
+    account,
+    call,
   }
 }
 

@@ -106,7 +106,7 @@ export interface ResolveRequest {
   readonly recordId: RecordId
   readonly expected: AttemptId
   readonly fresh: AttemptId
-  readonly to: 'released' | 'completed'
+  readonly to: 'released' | 'completed' | 'cancelled'
   /** Only for `completed`. */
   readonly outcome?: { readonly kind: OutcomeKind; readonly head: Uint8Array; readonly body: Uint8Array }
 }
