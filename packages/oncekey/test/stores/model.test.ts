@@ -58,7 +58,7 @@ const command = fc.oneof(
       digest: fc.nat(1),
     }),
   },
-  { weight: 1, arbitrary: fc.record({ kind: kind('resolve'), id, attempt, fresh: fc.nat(3) }) },
+  { weight: 1, arbitrary: fc.record({ kind: kind('resolve'), id, attempt, fresh: fc.nat(3), cancels: fc.boolean() }) },
   { weight: 3, arbitrary: fc.record({ kind: kind('pass'), ms: fc.constantFrom(1, 500, 1_201, 5_000, 5_001, 7_000) }) },
   { weight: 1, arbitrary: fc.record({ kind: kind('back'), ms: fc.constantFrom(100, 100_000) }) },
   { weight: 1, arbitrary: fc.record({ kind: kind('sweep') }) },
@@ -183,7 +183,7 @@ async function apply(c: Command, run: string, model: Model, stores: readonly Sto
     await all((store) => store.settle([ask]), answer)
   } else if (c.kind === 'resolve') {
     const ids = { recordId: idOf(c.id, run), expected: attemptOf(c.attempt), fresh: `fresh-${c.fresh}` as AttemptId }
-    const ask = { ...ids, to: 'released' as const }
+    const ask = { ...ids, to: c.cancels ? ('cancelled' as const) : ('released' as const) }
     const answer = model.step(ask.recordId, (record, now) => reducer.resolve(record, ask, now))
     await all((store) => store.resolve([ask]), answer)
   } else if (c.kind === 'append') {
