@@ -18,7 +18,7 @@ export interface UpstreamLabel {
 
 /** Places of requests, which have no model, and of the ledger: more than a gateway has, and few for a Prometheus. */
 const mostRoutes = 100
-const mostPlaces = 200
+const mostPlaces = 100
 
 const spared = ['replayed', 'joined', 'drained', 'resumed'] as const
 const incidents = ['superseded', 'unrecorded', 'bypassed', 'undecipherable', 'mismatch'] as const

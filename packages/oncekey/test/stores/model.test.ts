@@ -360,7 +360,11 @@ const guards: readonly (readonly [guard: string, without: string])[] = [
   ["or offset ~= r.bodyLength then return 'refused'", "then return 'refused'"],
   ['or r.attemptId ~= ARGV[1] or r.dropped then', 'or r.attemptId ~= ARGV[1] then'],
   ["return there == bytes and 'already' or 'refused'", "return 'already'"],
-  ['if not unsettled(r) or r.attemptId ~= ARGV[1] then', 'if not unsettled(r) then'],
+  ["if r.attemptId ~= ARGV[1] then return answer('fenced', r) end\nif", 'if'],
+  ['elseif not unsettled(r) then', 'elseif false then'],
+  ["  if r.state ~= running then return answer('fenced', r) end\nelseif", 'elseif'],
+  ['if mayRunAgain(r) and r.onAbandoned ~= 2 then', 'if mayRunAgain(r) then'],
+  ['if mayRunAgain(r) and r.onAbandoned ~= 2 then', 'if true then'],
   ['r.state, r.headed, r.bodyLength = expired, false, 0', 'r.state, r.headed, r.bodyLength = expired, r.headed, 0'],
   ['if r.attemptId == ARGV[1] and r.state == running then', 'if r.state == running then'],
 ]
