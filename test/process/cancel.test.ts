@@ -68,9 +68,11 @@ describe.each(sharedStores)('over %s', (_, openStore) => {
       const call = open(runs, { key, behave: 'delay=60000' })
       await called(sandbox, 1)
       const id = await admin.running()
+      const askedMs = performance.now()
       const cancelled = await admin.ask(`/v1/records/${id}`, { method: 'DELETE' })
       expect(cancelled).toMatchObject({ status: 200, json: { state: 'unknown', resolved: true, attempt: 1 } })
       expect(await call.heard).toMatchObject({ status: 409, code: 'superseded' })
+      expect(performance.now() - askedMs).toBeLessThan(5_000)
       await gone()
       expect(await send(runs, { key })).toMatchObject({ status: 409, code: 'outcome_unknown' })
       // Sent twice, it is what was asked for, and takes nothing away.

@@ -11,7 +11,7 @@ import { serveCrew } from './crew.ts'
 import { openEngine } from './engine.ts'
 import { gatewayHelp } from './help.ts'
 import { listen, urlOf } from './listen.ts'
-import { createLog } from './log.ts'
+import { createLog, type Log } from './log.ts'
 import { runPrimary } from './workers.ts'
 
 /** Runs the gateway until a signal; resolves to the exit code. */
@@ -21,9 +21,9 @@ export async function runGateway(args: readonly string[], env: NodeJS.ProcessEnv
     process.stdout.write(`${gatewayHelp()}\n`)
     return 0
   }
-  const log = createLog(config.log)
+  const { log, request } = createLog(config.log)
   if (config.workers > 1 && cluster.isPrimary) return runPrimary(config, log, (port) => readyLine(config, port))
-  const running = await startGateway(config, log)
+  const running = await startGateway(config, log, request)
   const { gateway, admin, port } = running
   if (cluster.isWorker) process.send?.({ ready: port })
   else process.stdout.write(linesOf(readyLine(config, port), admin))
@@ -43,7 +43,7 @@ interface Running {
   close(): Promise<void>
 }
 
-async function startGateway(config: GatewayConfig, log: Logger): Promise<Running> {
+async function startGateway(config: GatewayConfig, log: Logger, line: Log['request']): Promise<Running> {
   const metrics = await metricsOf(config)
   const { engine, ledger, close } = await openEngine(config, log, metrics)
   const ended = (): void => engine.renewNow()
@@ -59,13 +59,12 @@ async function startGateway(config: GatewayConfig, log: Logger): Promise<Running
     log.error({ err: error }, 'a request failed inside the gateway'),
   )
   const routes = new Map([...config.routes].map(([name, rules]) => [name, new Routes(rules)]))
-  const logs = log.isLevelEnabled('info')
   const served = (request: Served): void => {
-    if (logs) log.info(lineOf(request))
+    line?.(lineOf(request))
     metrics?.served(request)
   }
-  const hears = logs || metrics !== undefined
-  const gateway = new Gateway({ exchange, upstreams, routes, ledger, served: hears ? served : undefined })
+  const isHeard = line !== undefined || metrics !== undefined
+  const gateway = new Gateway({ exchange, upstreams, routes, ledger, served: isHeard ? served : undefined })
   metrics?.watch(() => ({ open: gateway.running, bodyBytes: gateway.bodyBytes, ...engine.load }))
   const port = await listen(gateway.server, config.host, config.port, 'port')
   return {

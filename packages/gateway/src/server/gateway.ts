@@ -135,8 +135,7 @@ export class Gateway {
       refuse(caller, known, { path }, { key: asked.key, waitSeconds: undefined })
     }
     this.#connections.end(connection)
-    const ms = systemClock.monotonicMs() - startedMs
-    this.#parts.served?.(servedOf({ method, path, ms }, response, caller, asked))
+    if (this.#parts.served !== undefined) this.#parts.served(served(method, path, startedMs, caller, asked))
     if (this.#connections.open === 0) this.#idle?.()
   }
 
@@ -207,7 +206,6 @@ export class Gateway {
     status: 'ignored' | 'bypassed',
   ): Promise<void> {
     const { upstream, target, route } = routed
-    caller.how = status
     // A small body goes on in one piece: one write less, and a connect failure can be tried again.
     const length = Number(request.headers['content-length'] ?? 0)
     const small = body === null && length > 0 && length <= onePieceBytes
@@ -216,6 +214,7 @@ export class Gateway {
     const whole = read?.body ?? body
     const headers = headersFor(request, route, whole === null)
     const timeoutMs = route.upstreamTimeoutMs
+    caller.how = status
     const passed = passThrough({ upstream, target, headers, request, response, body: whole, status, timeoutMs })
     return read === undefined ? passed : passed.finally(read.release)
   }
@@ -269,22 +268,13 @@ export class Gateway {
   }
 }
 
-function servedOf(
-  request: { readonly method: string; readonly path: string; readonly ms: number },
-  response: ServerResponse,
-  caller: NodeCaller,
-  { routed, account, call }: Asked,
-): Served {
-  const begun = response.headersSent
-  return {
-    ...request,
-    status: begun ? response.statusCode : 0,
-    how: begun ? caller.how : 'left',
-    cut: begun && !response.writableEnded,
-    place: routed && { upstream: routed.name, path: routed.path },
-    account,
-    call,
-  }
+function served(method: string, path: string, startedMs: number, caller: NodeCaller, asked: Asked): Served {
+  const { routed, account, call } = asked
+  const ms = systemClock.monotonicMs() - startedMs
+  const place = routed === undefined ? undefined : { upstream: routed.name, path: routed.path }
+  const { status, wasCut: cut } = caller
+  const how = status === 0 ? 'left' : caller.how
+  return { method, path, ms, status, how, cut, place, account, call }
 }
 
 function shuttingDown(): IdempotencyError {

@@ -1,6 +1,6 @@
 /** The gateway's server: requests in, answers out. */
 export { Gateway } from './gateway.ts'
-export type { Served } from './line.ts'
+export type { RequestLine, Served } from './line.ts'
 export { lineOf } from './line.ts'
 export type { GatewayRoute, RouteRule, UpstreamRoutes } from './routing.ts'
 export { Routes, upstreamOf } from './routing.ts'
