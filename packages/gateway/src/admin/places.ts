@@ -8,9 +8,9 @@ export interface Place {
 }
 
 /** What no room was left for, and what nobody has seen answered. */
-export const other = 'other'
+const other = 'other'
 
-/** The first places that come; later ones are one of {@link other} for each upstream. */
+/** The first places that come; later ones are one `other` for each upstream. */
 export class Places {
   readonly #most: number
   readonly #known = new Map<string, Place>()

@@ -60,6 +60,7 @@ export type CommandName =
   | 'show'
   | 'resolve'
   | 'release'
+  | 'cancel'
   | 'purge'
   | 'doctor'
   | 'ledger'
@@ -118,6 +119,12 @@ export const commandSpecs: Readonly<Record<CommandName, CommandSpec>> = {
     name: 'records release',
     operand: '[RECORD_ID]',
     about: 'Lets the key of an unknown or running record execute again: it may be done and paid for twice.',
+    flags: [store, ...naming, yes, json],
+  },
+  cancel: {
+    name: 'records cancel',
+    operand: '[RECORD_ID]',
+    about: 'Stops a running record: its caller gets no answer, and by its policy it may execute again or is unknown.',
     flags: [store, ...naming, yes, json],
   },
   purge: {

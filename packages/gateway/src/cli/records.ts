@@ -29,6 +29,7 @@ const actions = {
   show: showRecord,
   resolve: resolveRecord,
   release: (flags: Flags) => changeRecord(flags, { to: 'released' }),
+  cancel: (flags: Flags) => changeRecord(flags, { to: 'cancelled' }),
   purge: purgeRecords,
 } as const
 

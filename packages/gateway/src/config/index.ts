@@ -1,5 +1,4 @@
 /** The gateway's configuration: options, files, presets, and what they must be. */
-export type { AdminConfig } from './admin.ts'
 export { readEncryption } from './encryption.ts'
 export type { GatewayConfig } from './load.ts'
 export { loadConfigFile, loadGatewayConfig } from './load.ts'
