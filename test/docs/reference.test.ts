@@ -3,6 +3,8 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
+import { instrumentsOf } from '../../packages/gateway/src/admin/instruments.ts'
+import { adminProblems } from '../../packages/gateway/src/admin/problem.ts'
 import { commands } from '../../packages/gateway/src/cli/commands.ts'
 import { commandSpecs } from '../../packages/gateway/src/cli/flags.ts'
 import { loadConfigFile, loadGatewayConfig } from '../../packages/gateway/src/config/load.ts'
@@ -31,6 +33,50 @@ describe('errors.md', () => {
       expect(row?.[4]).not.toBe('')
     })
   }
+})
+
+describe('admin.md', () => {
+  const page = textOf('docs/reference/admin.md')
+
+  test('lists every refusal of the admin side with its status, and no other', () => {
+    const rows = table(page, 'code', 'status', 'when').map(([code = '', status]) => [quoted(code)[0], Number(status)])
+    expect(rows.sort()).toEqual(
+      Object.entries(adminProblems)
+        .map(([code, { status }]) => [code, status])
+        .sort(),
+    )
+  })
+  test('lists every path with its methods, and whether it needs the token', () => {
+    const source = textOf('packages/gateway/src/admin/server.ts')
+    const paths = [...source.matchAll(/pattern: \/\^(.+?)\$\/,(\s*open: true,)?\s*methods: \{ (.+?) \}/g)]
+    const wanted = paths.flatMap(([, pattern = '', open, methods = '']) =>
+      [...methods.matchAll(/([A-Z]+):/g)].map(([, method]) => [
+        pattern.replaceAll('\\/', '/').replace('([^/]+)', '{id}'),
+        method,
+        open === undefined ? 'yes' : 'no',
+      ]),
+    )
+    expect(wanted.length).toBe(9)
+    const rows = table(page, 'path', 'method', 'token', 'answer').map(([path = '', ...rest]) => [
+      quoted(path)[0],
+      ...rest.slice(0, 2),
+    ])
+    expect(rows).toEqual(wanted)
+  })
+})
+
+describe('metrics.md', () => {
+  test('lists every metric with its type and labels, and no other', () => {
+    const { registry } = instrumentsOf(() => ({ open: 0, running: 0, waiting: 0, bodyBytes: 0 }))
+    const made = registry.getMetricsAsArray() as unknown as { name: string; type: string; labelNames: string[] }[]
+    const wanted = made
+      .filter(({ name }) => !/^(?:process|nodejs)_/.test(name))
+      .map(({ name, type, labelNames }) => [name, type, labelNames])
+    const rows = table(textOf('docs/reference/metrics.md'), 'metric', 'type', 'labels', 'what')
+    expect(rows.map(([name = '', type, labels = '']) => [quoted(name)[0], type, quoted(labels)]).sort()).toEqual(
+      wanted.sort(),
+    )
+  })
 })
 
 describe('flags.md', () => {

@@ -64,7 +64,7 @@ describe.each([false, true])('with a key, streamed: %s', (stream) => {
 
   test('a first gateway that is frozen past the read timeout is repeated at the second: one paid call', async () => {
     await stand()
-    sandbox.plan(['delay=3500'])
+    sandbox.plan(['delay=3000'])
     const asking = open(nginx, ask())
     await called(sandbox, 1)
     a.child.kill('SIGSTOP')
@@ -166,7 +166,7 @@ describe.each([false, true])('without a key, streamed: %s', (stream) => {
 
   test('silence past the read timeout is a 504, and the retry of a client that counts gets the lost answer', async () => {
     await stand()
-    sandbox.plan(['delay=3500'])
+    sandbox.plan(['delay=3000'])
     const first = await send(nginx, { stream, headers: { 'X-Stainless-Retry-Count': '0' } })
     expect(first.status).toBe(504)
     expectOneCall(await retry(), /^inferred$/)

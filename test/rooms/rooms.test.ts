@@ -123,6 +123,7 @@ const rooms: Readonly<Record<string, Room>> = {
   'packages/gateway/src/demo': gatewayRoom,
   'packages/gateway/src/operate': gatewayRoom,
   'packages/gateway/src/ledger': gatewayRoom,
+  'packages/gateway/src/admin': gatewayRoom,
   'packages/gateway/src/cli': {
     refuses: [
       use('../server/gateway.ts'),

@@ -220,6 +220,15 @@ export const mutants: readonly Mutant[] = [
     },
   },
   {
+    name: 'a cancel releases what may have run',
+    invariant: 'I4',
+    setting: unknown,
+    rules: {
+      resolve: (record, ask, now) =>
+        reducer.resolve(record, ask.to === 'cancelled' ? { ...ask, to: 'released' } : ask, now),
+    },
+  },
+  {
     name: 'an abandoned record stays running',
     invariant: 'I12',
     setting: unknown,

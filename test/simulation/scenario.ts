@@ -160,17 +160,21 @@ class Scenario {
     simulator.at(simulator.chance() * 5_000, again)
   }
 
-  /** Releases what is unknown: he knows what he does, and it is his release if it is paid again. */
+  /** Releases what is unknown: he knows what he does, and it is his release if it is paid again. Cancels some of what runs. */
   async #operator(): Promise<void> {
     const { entries } = await this.#store.scan(undefined, { limit: 10 })
     for (const { recordId, record } of entries) {
-      if (record.state !== 'unknown') continue
+      const to = record.state === 'running' && this.#simulator.chance() < 0.5 ? 'cancelled' : 'released'
+      if (record.state !== 'unknown' && to === 'released') continue
       // He thinks before he acts, and the record may have moved on by then.
-      await new Promise<void>((resolve) => void this.#simulator.at(this.#simulator.chance() * 20_000, resolve))
+      const thinksMs = to === 'cancelled' ? 500 : 20_000
+      await new Promise<void>((resolve) => void this.#simulator.at(this.#simulator.chance() * thinksMs, resolve))
       const fresh = `operator-${this.#simulator.pick(1e9)}` as AttemptId
-      const [answer] = await this.#store.resolve([{ recordId, expected: record.attemptId, fresh, to: 'released' }])
+      const [answer] = await this.#store.resolve([{ recordId, expected: record.attemptId, fresh, to }])
       if (answer?.kind !== 'recorded') continue
-      this.#simulator.say(`the operator releases ${recordId.slice(0, 4)}`)
+      this.#simulator.say(`the operator ends ${recordId.slice(0, 4)} as ${to}`)
+      // What was cancelled is no leave to pay again.
+      if (to === 'cancelled') continue
       this.#released.push({ recordId, fence: record.fence })
     }
   }

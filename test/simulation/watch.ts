@@ -51,6 +51,9 @@ export function watched(rules: Rules, report: (broken: string) => void): Rules {
       const reduction = rules.resolve(record, ask, now)
       if (reduction.answer.kind === 'recorded' && record?.attemptId !== ask.expected)
         report('I3: an operator ended what he had not seen')
+      const mayHaveRun = record?.onAbandoned === 'unknown' && record.dispatched
+      if (ask.to === 'cancelled' && mayHaveRun && reduction.record?.state === 'released')
+        report('I4: a cancel lets what may have run under unknown run again')
       return reduction
     },
     sweep: (record, skewMs, now) => {

@@ -353,7 +353,10 @@ function* environment(world: World, rules: Rules): Generator<readonly [string, W
     yield ['the wall clock jumps back', spend({ ...world, wallMs: world.wallMs - 500 }, 'jumps')]
   if (world.record !== undefined) {
     yield ['the sweeper runs', sweep(world, world.record, rules)]
-    if (world.left.jumps > 0) yield ['an operator releases', resolve(world, world.record, rules)]
+    if (world.left.jumps > 0) {
+      yield ['an operator releases', resolve(world, world.record, rules, 'released')]
+      yield ['an operator cancels', resolve(world, world.record, rules, 'cancelled')]
+    }
   }
 }
 
@@ -383,12 +386,12 @@ function sweep(world: World, before: IdempotencyRecord, rules: Rules): World {
   return { ...world, record, ghost: { ...ghost, expiresAt, owner: record.state === 'running' ? ghost.owner : '' } }
 }
 
-function resolve(world: World, before: IdempotencyRecord, rules: Rules): World {
+function resolve(world: World, before: IdempotencyRecord, rules: Rules, to: 'released' | 'cancelled'): World {
   const stale = {
     recordId: id,
     expected: 'a-stale' as AttemptId,
     fresh: 'a-operator' as AttemptId,
-    to: 'released' as const,
+    to,
   }
   must(
     'I3 fencing',
@@ -398,12 +401,18 @@ function resolve(world: World, before: IdempotencyRecord, rules: Rules): World {
   const { record, answer } = rules.resolve(before, { ...stale, expected: before.attemptId }, timeOf(world))
   const next = spend({ ...world, record }, 'jumps')
   if (answer.kind !== 'recorded') return next
+  must(
+    'I4 at most once',
+    to === 'released' || !world.ghost.dispatchedUnknown || record?.state === 'unknown',
+    'a cancel lets what may have run under `unknown` run again',
+  )
+  const stays = record?.state === 'unknown'
   const ghost = {
     ...world.ghost,
     owner: '',
     newest: 'a-operator',
-    dispatchedUnknown: false,
-    excuses: world.ghost.excuses + 1,
+    dispatchedUnknown: stays && world.ghost.dispatchedUnknown,
+    excuses: world.ghost.excuses + (stays ? 0 : 1),
     expiresAt: world.wallMs + times.retention,
   }
   return { ...next, ghost }

@@ -31,7 +31,8 @@ describe.each(Object.entries(kinds))('records in %s', (_, start) => {
   beforeAll(async () => {
     store = await start()
     upstream = await startUpstream()
-    gateway = await startGateway(upstream, ['--on-abandoned', 'unknown', '--store', store.url])
+    const flags = ['--on-abandoned', 'unknown', '--lease', '3s', '--skew', '200ms']
+    gateway = await startGateway(upstream, [...flags, '--store', store.url])
   })
   beforeEach(() => upstream.reset())
   afterAll(async () => {
@@ -52,6 +53,24 @@ describe.each(Object.entries(kinds))('records in %s', (_, start) => {
     expect(refused.json['code']).toBe('outcome_unknown')
     return { key, id: String(refused.json['record_id']) }
   }
+
+  test('cancel stops a running one, which under unknown is not run again; what has ended is left alone', async () => {
+    const key = freshKey()
+    upstream.reset(() => undefined)
+    const call = open(gateway, { key })
+    await upstream.call()
+    const [running] = (await records('list', '--state', 'running', '--json')).json
+    const cancelled = await records('cancel', String(running?.['recordId']), '--yes')
+    expect(cancelled).toMatchObject({ code: 0, stdout: expect.stringMatching(/ is unknown now\./) })
+    expect(cancelled.stderr).toMatch(/"action":"cancel".*"from":"running","to":"unknown"/)
+    expect((await call.head).statusCode).toBe(409)
+    expect((await send(gateway, { key })).json['code']).toBe('outcome_unknown')
+    const again = await records('cancel', String(running?.['recordId']), '--yes')
+    expect([again.code, again.stderr]).toEqual([
+      1,
+      expect.stringMatching(/Nothing was changed: record \S+ is unknown now/),
+    ])
+  })
 
   test('show finds a record by its id, and by the key with the credential in a variable', async () => {
     const key = freshKey()

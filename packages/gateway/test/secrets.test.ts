@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startPostgres, startRedis } from '../../../scripts/services.mjs'
+import { Admin } from '../../../test/e2e/admin.ts'
 import { beginEvents, json, type ScriptedUpstream, send, startGateway, startUpstream } from './harness.ts'
 import { keyFile } from './keyfiles.ts'
 
@@ -88,7 +89,7 @@ function found(where: Buffer): string[] {
 /** Real requests of every kind on a fresh store: where what they were made of can be read afterwards. */
 async function leftBehind(start: () => Promise<Searched>, flags: readonly string[]) {
   const store = await start()
-  const gateway = await startGateway(upstream, ['--store', store.url, ...flags])
+  const gateway = await startGateway(upstream, ['--store', store.url, '--admin-port', '0', ...flags])
   const as = `Bearer ${secrets.credential}`
   const body = JSON.stringify({ messages: [{ role: 'user', content: secrets.prompt }] })
   for (const path of ['/v1/things', '/v1/long', '/v1/chat/completions', '/v1/refused', '/v1/fails', '/v1/fails']) {
@@ -101,21 +102,47 @@ async function leftBehind(start: () => Promise<Searched>, flags: readonly string
   const other = { path: '/v1/things', as, body: `${body} `, key: `${secrets.key}/v1/things` }
   expect((await send(gateway, { ...other, body: '{"another":1}' })).status).toBe(422)
   expect((await send(gateway, { ...other, headers: ['Idempotency-Key', 'b'] })).status).toBe(400)
+  const told = await everythingToldBy(new Admin(gateway.stdout))
   gateway.signal('SIGTERM')
   await gateway.exited
   const kept = await store.bytes()
   await store.stop()
-  return { store: found(kept), logs: found(Buffer.from(gateway.stdout + gateway.stderr)), kept }
+  const logs = gateway.stdout + gateway.stderr
+  // What nobody wrote hides nothing: a line for each request, a series for each route, a view of each record.
+  expect(logs.split('"method":"POST"').length - 1).toBeGreaterThan(24)
+  expect(told).toContain('route="POST /v1/chat/completions"')
+  expect(told.split('"recordId"').length).toBeGreaterThan(8)
+  return { store: found(kept), logs: found(Buffer.from(logs)), admin: found(Buffer.from(told)), kept }
+}
+
+/** All that the admin side has to say, refusals among it. */
+async function everythingToldBy(admin: Admin): Promise<string> {
+  const paths = [
+    '/healthz',
+    '/readyz',
+    '/metrics',
+    '/v1/records?limit=1000',
+    '/v1/ledger?by=tenant,route,model',
+    '/none',
+  ]
+  const texts: string[] = []
+  for (const path of paths) texts.push((await admin.ask(path)).text)
+  const { records } = JSON.parse(texts[3] ?? '') as { records: { recordId: string }[] }
+  for (const { recordId } of records) {
+    texts.push((await admin.ask(`/v1/records/${recordId}`)).text)
+    texts.push((await admin.ask(`/v1/records/${recordId}`, { method: 'DELETE' })).text)
+  }
+  return texts.join('\n')
 }
 
 describe.each(Object.entries(stores))('%s', (_, start) => {
-  test('with encryption on holds no key, credential, prompt or answer, and neither does the log', async () => {
-    const { store, logs, kept } = await leftBehind(start, keyFile('k1'))
+  test('with encryption on holds no key, credential, prompt or answer, and neither do the log and the admin side', async () => {
+    const { store, logs, admin, kept } = await leftBehind(start, keyFile('k1'))
     expect(kept.length).toBeGreaterThan(100_000)
-    expect([store, logs]).toEqual([[], []])
+    expect([store, logs, admin]).toEqual([[], [], []])
   })
   test('the control: without it the answers are found there, and still no key, credential or prompt', async () => {
-    const { store, logs } = await leftBehind(start, [])
-    expect([store, logs]).toEqual([['answer', 'header'], []])
+    const { store, logs, admin } = await leftBehind(start, [])
+    expect([store, logs, admin]).toEqual([['answer', 'header'], [], []])
   })
 })

@@ -12,10 +12,10 @@ import {
 import { Upstream } from '../forward/index.ts'
 import { startSandbox } from '../sandbox/index.ts'
 import { type GatewayRoute, optionsFor, Routes } from '../server/index.ts'
-import { batchGatewayFlags, type Flags } from './flags.ts'
-import { openEngine } from './gateway.ts'
+import { batchGatewayFlags } from './batch-flags.ts'
+import { openEngine } from './engine.ts'
+import type { Flags } from './flags.ts'
 import { createLog, logEvent } from './log.ts'
-import { storeStartMs, within } from './store.ts'
 
 type Ending = Parameters<Classify>[0]
 
@@ -140,15 +140,14 @@ export async function askerOf(target: BatchTarget, firstTarget: string): Promise
 }
 
 async function overStore({ config, name, routeOf }: BatchTarget, upstream: Upstream): Promise<Asker> {
-  const log = createLog()
+  const { log } = createLog('warn')
   let takenOver = 0
   const observer = (event: OnceEvent): void => {
     if (event.kind === 'granted' && event.by === 'takeover') takenOver += 1
     // All else is told by the report.
     if (event.kind === 'store_failed' || event.kind === 'unrecorded') logEvent(log, event)
   }
-  const opening = openEngine(config, log, observer)
-  const { engine, ledger, close } = await within(storeStartMs, config.store, opening)
+  const { engine, ledger, close } = await openEngine(config, log, undefined, observer)
   const exchange = new Exchange(engine, nodeCodings, (error) =>
     log.error({ err: error }, 'a line failed inside this process'),
   )
@@ -163,9 +162,6 @@ async function overStore({ config, name, routeOf }: BatchTarget, upstream: Upstr
     takenOver: () => takenOver,
     close: async () => {
       await engine.close()
-      await ledger
-        .close()
-        .catch((error: unknown) => log.error({ err: error }, 'the last counts of the ledger are lost'))
       await close()
     },
   }

@@ -19,7 +19,7 @@ export const commands: Readonly<Record<string, Command>> = {
   gateway: { summary: 'stand before an AI API: every retry gets the one recorded answer', run: runGateway },
   batch: { summary: 'run a file of requests that may be run again and pays no line twice', run: runBatch },
   config: { summary: 'check a configuration file, or write one to begin with', run: runConfig },
-  records: { summary: 'list, show, resolve, release and purge the records of a store', run: runRecords },
+  records: { summary: 'list, show, resolve, release, cancel and purge the records of a store', run: runRecords },
   ledger: { summary: 'say what was spent and what was saved', run: runLedger },
   doctor: { summary: 'say what the setup of a store is worth', run: runDoctor },
   migrate: { summary: 'create or upgrade the PostgreSQL schema', run: runMigrate },

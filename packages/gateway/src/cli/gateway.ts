@@ -1,17 +1,17 @@
 /** `oncekey gateway`: opens the store, listens, prints one ready line, and stops as gently as it was told. */
 import cluster from 'node:cluster'
-import type { AddressInfo } from 'node:net'
-import { Engine, Exchange, nodeCodings, nodeDigest, type Observer, systemClock, systemRandom } from 'oncekey/http'
+import { Exchange, nodeCodings } from 'oncekey/http'
 import type { Logger } from 'pino'
 import { type GatewayConfig, loadGatewayConfig, redacted } from '../config/index.ts'
 import { Upstream } from '../forward/index.ts'
-import type { Ledger } from '../ledger/index.ts'
 import { startSandbox } from '../sandbox/index.ts'
-import { Gateway, Routes } from '../server/index.ts'
+import { Gateway, lineOf, Routes, type Served } from '../server/index.ts'
+import { linesOf, metricsOf, type OpenedAdmin, openAdmin } from './admin.ts'
+import { serveCrew } from './crew.ts'
+import { openEngine } from './engine.ts'
 import { gatewayHelp } from './help.ts'
-import { openLedger, pricesOf } from './ledger.ts'
-import { createLog, logEvent } from './log.ts'
-import { openStore, storeStartMs, within } from './store.ts'
+import { listen, urlOf } from './listen.ts'
+import { createLog, type Log } from './log.ts'
 import { runPrimary } from './workers.ts'
 
 /** Runs the gateway until a signal; resolves to the exit code. */
@@ -21,12 +21,16 @@ export async function runGateway(args: readonly string[], env: NodeJS.ProcessEnv
     process.stdout.write(`${gatewayHelp()}\n`)
     return 0
   }
-  const log = createLog()
+  const { log, request } = createLog(config.log)
   if (config.workers > 1 && cluster.isPrimary) return runPrimary(config, log, (port) => readyLine(config, port))
-  const running = await startGateway(config, log)
-  if (cluster.isWorker) process.send?.({ ready: running.port })
-  else process.stdout.write(`${readyLine(config, running.port)}\n`)
-  const clean = await stopped(running.gateway, config.stopGraceMs, log)
+  const running = await startGateway(config, log, request)
+  const { gateway, admin, port } = running
+  if (cluster.isWorker) process.send?.({ ready: port })
+  else process.stdout.write(linesOf(readyLine(config, port), admin))
+  if (admin !== undefined) admin.phase = 'serving'
+  const clean = await stopped(gateway, config.stopGraceMs, log, () => {
+    if (admin !== undefined) admin.phase = 'draining'
+  })
   await running.close()
   return clean ? 0 : 1
 }
@@ -34,11 +38,18 @@ export async function runGateway(args: readonly string[], env: NodeJS.ProcessEnv
 interface Running {
   readonly gateway: Gateway
   readonly port: number
+  /** Of a worker it is the primary's. */
+  readonly admin: OpenedAdmin | undefined
   close(): Promise<void>
 }
 
-async function startGateway(config: GatewayConfig, log: Logger): Promise<Running> {
-  const { engine, ledger, close: closeStore } = await within(storeStartMs, config.store, openEngine(config, log))
+async function startGateway(config: GatewayConfig, log: Logger, line: Log['request']): Promise<Running> {
+  const metrics = await metricsOf(config)
+  const { engine, ledger, close } = await openEngine(config, log, metrics)
+  const ended = (): void => engine.renewNow()
+  const snapshots = async (): Promise<object[][]> => (metrics === undefined ? [] : [await metrics.snapshot()])
+  const admin = cluster.isWorker ? undefined : await openAdmin(config, { engine, log, snapshots, ended })
+  if (cluster.isWorker) serveCrew({ metrics, ended })
   const upstreams = new Map<string, Upstream>()
   for (const [name, url] of config.upstreams) {
     const reached = url.protocol === 'sandbox:' ? new URL((await startSandbox()).url) : url
@@ -48,68 +59,34 @@ async function startGateway(config: GatewayConfig, log: Logger): Promise<Running
     log.error({ err: error }, 'a request failed inside the gateway'),
   )
   const routes = new Map([...config.routes].map(([name, rules]) => [name, new Routes(rules)]))
-  const gateway = new Gateway({ exchange, upstreams, routes, ledger, log: (line) => log.debug(line) })
-  const port = await listen(gateway, config)
+  const served = (request: Served): void => {
+    line?.(lineOf(request))
+    metrics?.served(request)
+  }
+  const isHeard = line !== undefined || metrics !== undefined
+  const gateway = new Gateway({ exchange, upstreams, routes, ledger, served: isHeard ? served : undefined })
+  metrics?.watch(() => ({ open: gateway.running, bodyBytes: gateway.bodyBytes, ...engine.load }))
+  const port = await listen(gateway.server, config.host, config.port, 'port')
   return {
     gateway,
     port,
+    admin,
     close: async () => {
       for (const upstream of upstreams.values()) await upstream.close()
-      await ledger
-        .close()
-        .catch((error: unknown) => log.error({ err: error }, 'the last counts of the ledger are lost'))
-      await closeStore()
+      await close()
+      admin?.close()
     },
   }
 }
 
-/** The engine over the store and its ledger, once the store has let this process in; `heard` replaces the log's lines. */
-export async function openEngine(
-  config: GatewayConfig,
-  log: Logger,
-  heard: Observer = (event) => logEvent(log, event),
-): Promise<{ readonly engine: Engine; readonly ledger: Ledger; close(): Promise<void> }> {
-  const { store, close } = await openStore(config.store, { migrate: config.migrate, existing: false })
-  const ledger = openLedger(store, pricesOf(config), log)
-  const engine = new Engine({
-    store,
-    skewMs: config.route.policy.skewMs,
-    clock: systemClock,
-    random: systemRandom,
-    digest: nodeDigest,
-    observer: (event) => {
-      heard(event)
-      if (event.kind === 'swept') ledger.abandoned(event.abandoned)
-      if (event.kind === 'abandoned') ledger.abandoned(1)
-    },
-    ...(config.pepper === undefined ? {} : { pepper: config.pepper }),
-    ...(config.encryption === undefined ? {} : { encryption: config.encryption }),
-  })
-  await engine.ready()
-  return { engine, ledger, close }
-}
-
-function listen(gateway: Gateway, { host, port }: GatewayConfig): Promise<number> {
-  return new Promise((resolve, reject) => {
-    gateway.server.once('error', (error: NodeJS.ErrnoException) => reject(new Error(listenSentence(error, host, port))))
-    gateway.server.listen(port, host, () => resolve((gateway.server.address() as AddressInfo).port))
-  })
-}
-
-function listenSentence(error: NodeJS.ErrnoException, host: string, port: number): string {
-  if (error.code === 'EADDRINUSE')
-    return `Port ${port} on ${host} is in use. Choose another with --port, or --port 0 for a free one.`
-  if (error.code === 'EACCES') return `Port ${port} may not be used by this user. Choose one above 1023 with --port.`
-  return `Cannot listen on ${host}:${port} (${error.code ?? error.message}). Check --host and --port.`
-}
-
 /** Resolves at a signal, once everything has ended or the grace is over. A second signal ends at once. */
-function stopped(gateway: Gateway, graceMs: number, log: Logger): Promise<boolean> {
+function stopped(gateway: Gateway, graceMs: number, log: Logger, draining: () => void): Promise<boolean> {
   return new Promise((resolve) => {
     let stopping = false
     const stop = (): void => {
       if (stopping) process.exit(1)
       stopping = true
+      draining()
       log.info({ running: gateway.running, graceMs }, 'stopping: running requests go on')
       void gateway.stop(graceMs).then(resolve)
     }
@@ -120,11 +97,10 @@ function stopped(gateway: Gateway, graceMs: number, log: Logger): Promise<boolea
 
 /** The one line on stdout. */
 function readyLine(config: GatewayConfig, port: number): string {
-  const host = config.host.includes(':') ? `[${config.host}]` : config.host
   const behind = [...config.upstreams]
     .map(([name, url]) => (name === '' ? shown(url) : `${name}=${shown(url)}`))
     .join(', ')
-  return `oncekey gateway listening on http://${host}:${port} -> ${behind} (store ${redacted(config.store)})`
+  return `oncekey gateway listening on ${urlOf(config.host, port)} -> ${behind} (store ${redacted(config.store)})`
 }
 
 function shown(url: URL): string {

@@ -2,6 +2,7 @@
 import { base64url, systemClock, systemRandom } from 'oncekey/http'
 import type { Store } from 'oncekey/store'
 import type { Logger } from 'pino'
+import type { Metrics } from '../admin/index.ts'
 import type { GatewayConfig } from '../config/index.ts'
 import { Ledger, Prices } from '../ledger/index.ts'
 import { pretendPrice } from '../sandbox/index.ts'
@@ -36,7 +37,7 @@ export function pricesOf({
 }
 
 /** A ledger that writes under a name of its own. */
-export function openLedger(store: Store, prices: ReadonlyMap<string, Prices>, log: Logger): Ledger {
+export function openLedger(store: Store, prices: ReadonlyMap<string, Prices>, log: Logger, metrics?: Metrics): Ledger {
   return new Ledger({
     store: {
       tally: (tallies) => inTime(store.tally(tallies)),
@@ -44,6 +45,7 @@ export function openLedger(store: Store, prices: ReadonlyMap<string, Prices>, lo
     },
     writer: base64url(systemRandom.bytes(12)),
     prices,
+    ...(metrics === undefined ? {} : { counted: metrics.counted.bind(metrics) }),
     wallMs: systemClock.wallMs,
     later: (delayMs, run) => {
       if (delayMs === 0) {

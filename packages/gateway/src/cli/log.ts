@@ -3,12 +3,47 @@
 import type { OnceEvent } from 'oncekey/http'
 import { type Logger, pino } from 'pino'
 import pretty from 'pino-pretty'
+import type { RequestLine } from '../server/index.ts'
 
-/** The program's logger. */
-export function createLog(): Logger {
-  const options = { base: { pid: process.pid }, level: 'info' }
-  if (process.stderr.isTTY) return pino(options, pretty({ destination: 2, colorize: true, ignore: 'hostname' }))
-  return pino(options, pino.destination({ fd: 2, sync: true }))
+/** Lines are gathered up to this many bytes, and for this long: a write to the system costs more than what it writes. */
+const gatheredBytes = 8 * 1024
+const gatheredMs = 200
+
+/** As pino numbers it. */
+const informationLevel = 30
+
+/** The program's log. */
+export interface Log {
+  readonly log: Logger
+  /** A line about a request; undefined where the level leaves them out. */
+  readonly request: ((line: RequestLine) => void) | undefined
+}
+
+/** Opens the log. What is more than information is written at once, and all of it when the process ends. */
+export function createLog(level: 'error' | 'warn' | 'info'): Log {
+  const options = { base: { pid: process.pid }, level }
+  if (process.stderr.isTTY) {
+    const log = pino(options, pretty({ destination: 2, colorize: true, ignore: 'hostname' }))
+    return { log, request: level === 'info' ? (line) => log.info(line) : undefined }
+  }
+  const lines = pino.destination({ fd: 2, sync: true, minLength: gatheredBytes, periodicFlush: gatheredMs })
+  process.on('exit', () => lines.flushSync())
+  const destination = {
+    // pino tells the level of each line to a stream with this mark.
+    [Symbol.for('pino.metadata')]: true,
+    lastLevel: 0,
+    write(line: string) {
+      lines.write(line)
+      if (this.lastLevel > informationLevel) lines.flushSync()
+    },
+  }
+  const log = pino(options, destination)
+  // The same line in half the time that pino takes for it: one a request is nearly all that is ever written.
+  const own = `,"pid":${process.pid},`
+  const request = (line: RequestLine): void => {
+    lines.write(`{"level":${informationLevel},"time":${Date.now()}${own}${JSON.stringify(line).slice(1)}\n`)
+  }
+  return { log, request: level === 'info' ? request : undefined }
 }
 
 /** What the reader of a log at 3 a.m. wants to know; the everyday events are left to metrics. */

@@ -1,4 +1,5 @@
 /** What the operators' commands share: a store opened for them alone, an engine for its ids, questions and audit lines. */
+import { userInfo } from 'node:os'
 import { createInterface } from 'node:readline/promises'
 import { Engine, nodeDigest, systemClock, systemRandom } from 'oncekey/http'
 import type { Store } from 'oncekey/store'
@@ -45,6 +46,7 @@ export function withEngine<T>(flags: Flags, use: (engine: Engine) => Promise<T>)
 /** Asks on the terminal, and writes audit lines to stderr. Throws UsageError where nobody can be asked. */
 export function operatorOf(flags: Flags): Operator {
   return {
+    who: user(),
     audit: (line) => process.stderr.write(`${line}\n`),
     agrees: async (question) => {
       if (flags.on('yes')) return true
@@ -61,4 +63,14 @@ export function operatorOf(flags: Flags): Operator {
 /** A line on stdout. */
 export function print(line: string): void {
   process.stdout.write(`${line}\n`)
+}
+
+/** Whose process this is, for the audit. */
+export function user(): string {
+  try {
+    return userInfo().username
+  } catch {
+    // A container may run as a number that has no name.
+    return String(process.getuid?.() ?? 'unknown')
+  }
 }

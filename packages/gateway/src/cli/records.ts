@@ -1,7 +1,7 @@
 /** `oncekey records`: the operators' view of a store's records, and what they may change about them. */
 import { readFileSync } from 'node:fs'
 import type { Engine } from 'oncekey/http'
-import type { RecordId, RecordState } from 'oncekey/store'
+import type { RecordId } from 'oncekey/store'
 import { integer, UsageError } from '../config/index.ts'
 import {
   auditLine,
@@ -15,12 +15,12 @@ import {
   listHeading,
   outcomeFrom,
   purge,
+  recordStates,
   viewOf,
 } from '../operate/index.ts'
 import { commandSpecs, type Flags, helpOf, readFlags } from './flags.ts'
-import { operatorOf, print, withEngine, withStore } from './operating.ts'
+import { operatorOf, print, user, withEngine, withStore } from './operating.ts'
 
-const states: readonly RecordState[] = ['running', 'completed', 'released', 'unknown', 'expired']
 /** Records in one call of `--all`, and of one sweep. */
 const pageRecords = 500
 
@@ -29,6 +29,7 @@ const actions = {
   show: showRecord,
   resolve: resolveRecord,
   release: (flags: Flags) => changeRecord(flags, { to: 'released' }),
+  cancel: (flags: Flags) => changeRecord(flags, { to: 'cancelled' }),
   purge: purgeRecords,
 } as const
 
@@ -55,9 +56,9 @@ export async function runRecords(args: readonly string[], env: NodeJS.ProcessEnv
 }
 
 function listRecords(flags: Flags): Promise<number> {
-  const state = states.find((one) => one === flags.text('state'))
+  const state = recordStates.find((one) => one === flags.text('state'))
   if (state === undefined && flags.text('state') !== undefined)
-    throw new UsageError(`--state is "${flags.text('state')}" and must be one of ${states.join(', ')}.`)
+    throw new UsageError(`--state is "${flags.text('state')}" and must be one of ${recordStates.join(', ')}.`)
   const all = flags.on('all')
   const limit = all ? pageRecords : integer(flags.text('limit') ?? '50', '--limit', 1, 1_000)
   const asJson = flags.on('json')
@@ -197,7 +198,7 @@ function sweepRecords(flags: Flags): Promise<number> {
       more = report.more
     }
     if (Object.values(done).some((count) => count > 0))
-      process.stderr.write(`${auditLine({ action: 'purge', ...done })}\n`)
+      process.stderr.write(`${auditLine(user(), { action: 'purge', ...done })}\n`)
     const { purged, expired, abandoned, released } = done
     const sentence = `${purged} purged, ${expired} expired, ${abandoned} abandoned, ${released} released.`
     print(flags.on('json') ? JSON.stringify(done) : sentence)

@@ -3,6 +3,7 @@ import type { Encryption } from 'oncekey/http'
 import { reconcilerFor } from 'oncekey/providers'
 import type { OwnPrice } from '../ledger/index.ts'
 import type { GatewayRoute, RouteRule, UpstreamRoutes } from '../server/index.ts'
+import { type AdminConfig, adminOf } from './admin.ts'
 import { readEncryption } from './encryption.ts'
 import { type ConfigFile, readConfigFile } from './file.ts'
 import { placeIn } from './mistakes.ts'
@@ -31,6 +32,9 @@ export interface GatewayConfig {
   readonly pepper: Uint8Array | undefined
   readonly encryption: Encryption | undefined
   readonly stopGraceMs: number
+  /** Undefined: there is no admin side. */
+  readonly admin: AdminConfig | undefined
+  readonly log: 'error' | 'warn' | 'info'
   /** What holds where no rule and no preset says anything. */
   readonly route: GatewayRoute
   /** The user's, in order. */
@@ -78,6 +82,8 @@ function build(settings: Settings, upstreams: readonly NamedUpstream[]): Gateway
     pepper: readPepper(settings.get('pepper-file'), settings.origin('pepper-file')),
     encryption: readEncryption(settings.get('encryption-key-file'), settings.origin('encryption-key-file')),
     stopGraceMs: settings.get('stop-grace'),
+    admin: adminOf(settings),
+    log: settings.get('log'),
     route: routeOf(settings),
     rules,
     routes: new Map(upstreams.map((upstream) => [upstream.name, routesOf(settings, upstream, rules)])),

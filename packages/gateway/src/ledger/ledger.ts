@@ -15,6 +15,8 @@ export interface LedgerParts {
   readonly wallMs: () => number
   /** Runs once, after `delayMs`; 0 is the end of this turn, when the engine's own calls go out too. Answers how to cancel. */
   readonly later: (delayMs: number, run: () => void) => () => void
+  /** Hears of everything that is counted, as it is. */
+  readonly counted?: (key: RowKey, counts: Counts) => void
   /** Hears why counts could not be written; they are kept and tried again. */
   readonly failed: (error: unknown) => void
 }
@@ -61,6 +63,7 @@ export class Ledger {
 
   /** Adds to a row; `now` writes it at the end of this turn. */
   count(key: RowKey, counts: Counts, now: boolean): void {
+    this.#parts.counted?.(key, counts)
     const row = this.#row(key)
     add(row.counts, counts)
     row.dirty = true

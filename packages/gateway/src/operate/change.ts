@@ -1,11 +1,12 @@
 /** What an operator changes: a question first, the store's own guard, and a line for the audit. */
-import { userInfo } from 'node:os'
 import { type Engine, keyIdOf } from 'oncekey/http'
 import type { AttemptId, IdempotencyRecord, RecordId, ResolveRequest } from 'oncekey/store'
 import type { GivenOutcome } from './outcome.ts'
 
-/** Where questions go and audit lines are written. */
+/** Who asks, where questions go and audit lines are written. */
 export interface Operator {
+  /** As the audit names him. */
+  readonly who: string
   /** True when the operator agreed. */
   agrees(question: string): Promise<boolean>
   audit(line: string): void
@@ -18,7 +19,13 @@ export interface Found {
 }
 
 /** What is to become of it. */
-export type Change = { readonly to: 'released' } | { readonly to: 'completed'; readonly outcome: GivenOutcome }
+export type Change =
+  | { readonly to: 'released' }
+  | { readonly to: 'completed'; readonly outcome: GivenOutcome }
+  /** Only of what runs: by its policy it may execute again, or its outcome is unknown. */
+  | { readonly to: 'cancelled' }
+
+const actions = { released: 'release', completed: 'resolve', cancelled: 'cancel' } as const
 
 /** `declined`: the operator said no. `moved`: the record is another one by now, or settled. */
 export type Changed =
@@ -26,10 +33,14 @@ export type Changed =
   | { readonly kind: 'declined' }
   | { readonly kind: 'moved'; readonly record: IdempotencyRecord | undefined }
 
-/** Ends a record that is running or unknown (T8), once the operator has agreed. */
+/**
+ * Ends a record that is running or unknown (T8), once the operator has agreed. Its owner, if it still runs, learns it at
+ * its next renewal.
+ */
 export async function change(engine: Engine, found: Found, to: Change, operator: Operator): Promise<Changed> {
   const { recordId, record } = found
-  if (record.state !== 'running' && record.state !== 'unknown') return { kind: 'moved', record }
+  const isOpen = record.state === 'running' || (record.state === 'unknown' && to.to !== 'cancelled')
+  if (!isOpen) return { kind: 'moved', record }
   if (!(await operator.agrees(question(found, to)))) return { kind: 'declined' }
   const { calls, random } = engine
   const fresh = Buffer.from(random.bytes(16)).toString('base64url') as AttemptId
@@ -37,8 +48,8 @@ export async function change(engine: Engine, found: Found, to: Change, operator:
   const [answer] = await calls.within('resolve', calls.store.resolve([ask]))
   if (answer === undefined || answer.kind === 'fenced') return { kind: 'moved', record: answer?.record }
   operator.audit(
-    auditLine({
-      action: to.to === 'released' ? 'release' : 'resolve',
+    auditLine(operator.who, {
+      action: actions[to.to],
       recordId,
       attempt: record.attempt,
       from: record.state,
@@ -70,31 +81,27 @@ export async function purge(engine: Engine, found: Found, operator: Operator): P
   const { calls } = engine
   const [answer] = await calls.within('purge', calls.store.purge([{ recordId, expected: record.attemptId }]))
   if (answer?.kind !== 'purged') return 'moved'
-  operator.audit(auditLine({ action: 'purge', recordId, attempt: record.attempt, from: record.state, to: 'absent' }))
+  const { attempt, state } = record
+  operator.audit(auditLine(operator.who, { action: 'purge', recordId, attempt, from: state, to: 'absent' }))
   return 'changed'
 }
 
 /** One JSON line on who did what and when. */
-export function auditLine(done: Readonly<Record<string, unknown>>): string {
-  return JSON.stringify({ audit: 'oncekey', at: new Date().toISOString(), who: who(), ...done })
-}
-
-function who(): string {
-  try {
-    return userInfo().username
-  } catch {
-    // A container may run as a number that has no name.
-    return String(process.getuid?.() ?? 'unknown')
-  }
+export function auditLine(who: string, done: Readonly<Record<string, unknown>>): string {
+  return JSON.stringify({ audit: 'oncekey', at: new Date().toISOString(), who, ...done })
 }
 
 function question({ recordId, record }: Found, { to }: Change): string {
   const since = new Date(record.state === 'running' ? record.createdAt : record.settledAt).toISOString()
   const is = `Record ${recordId} is ${record.state} since ${since}.`
   const owner = record.state === 'running' ? ' Its owner may still be at work, and its answer will be refused.' : ''
-  const then =
-    to === 'released'
-      ? 'Release it? The next request with its key executes, and may do and pay for it a second time.'
-      : 'Record the given outcome? Every retry gets it from now on, and it cannot be changed.'
+  const then = {
+    released: 'Release it? The next request with its key executes, and may do and pay for it a second time.',
+    completed: 'Record the given outcome? Every retry gets it from now on, and it cannot be changed.',
+    cancelled:
+      record.onAbandoned === 'reexecute'
+        ? 'Stop it? Its caller gets no answer, and the next request with its key executes.'
+        : 'Stop it? Its caller gets no answer, and its outcome is unknown unless nothing was sent yet.',
+  }[to]
   return `${is}${owner} ${then}`
 }

@@ -1,6 +1,9 @@
 /** A record as an operator sees it: times as dates, the head decoded, nothing of keys, prompts or answers. */
 import { decodeHead, isEncrypted, keyIdOf } from 'oncekey/http'
-import type { IdempotencyRecord, RecordId } from 'oncekey/store'
+import type { IdempotencyRecord, RecordId, RecordState } from 'oncekey/store'
+
+/** The states that a list can be narrowed to. */
+export const recordStates: readonly RecordState[] = ['running', 'completed', 'released', 'unknown', 'expired']
 
 /** What is shown of a record; JSON as it is. */
 export interface RecordView {

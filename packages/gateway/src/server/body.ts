@@ -27,6 +27,11 @@ export class BodyBudget {
     this.#most = most
   }
 
+  /** Bytes that are in buffers now. */
+  get held(): number {
+    return this.#held
+  }
+
   /**
    * The body; undefined when the caller hung up before its end. `release` gives its bytes back to the budget and has
    * to be called once. Throws `body_too_large` and `too_many_waiting`.

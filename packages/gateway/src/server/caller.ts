@@ -9,7 +9,7 @@ const oneWriteBytes = 64 * 1024
 /** One caller of the gateway. */
 export class NodeCaller implements HttpCaller {
   onDrain: (() => void) | undefined
-  /** The `Idempotency-Status` that was sent, for the log. */
+  /** The `Idempotency-Status` of the answer, once there is one. */
   how = ''
   readonly #response: ServerResponse
   readonly #leaving = new Set<() => void>()
@@ -30,6 +30,16 @@ export class NodeCaller implements HttpCaller {
 
   get hasLeft(): boolean {
     return this.#left
+  }
+
+  /** Of the answer that was begun; 0 where there is none. */
+  get status(): number {
+    return this.#response.headersSent ? this.#response.statusCode : 0
+  }
+
+  /** Was an answer begun that has no end? */
+  get wasCut(): boolean {
+    return this.#response.headersSent && !this.#response.writableEnded
   }
 
   get started(): boolean {

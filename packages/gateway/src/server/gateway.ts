@@ -2,59 +2,37 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { type Exchange, IdempotencyError, type Plan, planOf, refuse, systemClock } from 'oncekey/http'
-import { getBehind, passThrough, type Upstream, upgrade, upstreamHeaders } from '../forward/index.ts'
+import { getBehind, passThrough, upgrade } from '../forward/index.ts'
 import type { Ledger, RequestAccount } from '../ledger/index.ts'
 import { BodyBudget, type HeldBody } from './body.ts'
 import { NodeCaller } from './caller.ts'
 import { Connections } from './connections.ts'
 import { declineUpgrade, isWebSocket } from './decline.ts'
-import { lineOf, type RequestLog } from './line.ts'
+import type { Served, ServedObserver } from './line.ts'
 import { answerMalformed, isPlain, notPlain } from './malformed.ts'
-import {
-  firstSegment,
-  type GatewayRoute,
-  type Match,
-  optionsFor,
-  type Routes,
-  type Target,
-  targetOf,
-  upstreamOf,
-} from './routing.ts'
+import { type Behind, headersFor, type Routed, routedOf } from './routed.ts'
+import { optionsFor, targetOf } from './routing.ts'
 import { isUpload, spool } from './spool.ts'
+import { TimedCall } from './timed.ts'
 
 /** What a gateway is made of. */
-export interface GatewayParts {
+export interface GatewayParts extends Behind {
   readonly exchange: Exchange
-  /** By name; the unnamed one has the name ''. */
-  readonly upstreams: ReadonlyMap<string, Upstream>
-  /** By the name of the upstream. */
-  readonly routes: ReadonlyMap<string, Routes>
   readonly ledger: Ledger
-  readonly log: RequestLog
-}
-
-interface Routed {
-  /** '' is the one without a name. */
-  readonly name: string
-  readonly upstream: Upstream
-  /** What the upstream is asked for: path and query, without its name in front. */
-  readonly target: string
-  /** Without its name in front. */
-  readonly path: string
-  readonly place: Target
-  readonly match: Match
-  /** As far as the head of the request tells. */
-  readonly route: GatewayRoute
+  /** Undefined where nobody wants to know. */
+  readonly served: ServedObserver | undefined
 }
 
 /** Passed bodies up to this are read before they go on. */
 const onePieceBytes = 64 * 1024
 
-/** What is known of a request when it is refused. */
+/** What becomes known of a request on its way. */
 interface Asked {
   /** Its key, for the echo. */
   key: string | undefined
+  routed: Routed | undefined
   account: RequestAccount | undefined
+  call: TimedCall | undefined
 }
 
 /** A gateway that listens once `listen` has resolved. */
@@ -88,6 +66,11 @@ export class Gateway {
     return this.#connections.open
   }
 
+  /** Bytes of request bodies in memory. */
+  get bodyBytes(): number {
+    return this.#budget.held
+  }
+
   /**
    * Stops claiming; resolves true when everything has ended, false at the end of the grace. Until then it listens on,
    * since a load balancer that has not heard yet gets an answer that says what to do, where a closed port says nothing.
@@ -114,7 +97,7 @@ export class Gateway {
     const method = request.method ?? ''
     const caller = new NodeCaller(response)
     const path = targetOf(request.url ?? '')?.path ?? '/'
-    const asked: Asked = { key: undefined, account: undefined }
+    const asked: Asked = { key: undefined, routed: undefined, account: undefined, call: undefined }
     try {
       await this.#answer(request, response, caller, asked)
     } catch (error) {
@@ -127,8 +110,7 @@ export class Gateway {
       refuse(caller, known, { path }, { key: asked.key, waitSeconds: undefined })
     }
     this.#connections.end(connection)
-    const ms = Math.round(systemClock.monotonicMs() - startedMs)
-    this.#parts.log(lineOf({ method, path, status: response.statusCode, how: caller.how, ms }, asked.account))
+    if (this.#parts.served !== undefined) this.#parts.served(served(method, path, startedMs, caller, asked))
     if (this.#connections.open === 0) this.#idle?.()
   }
 
@@ -137,14 +119,15 @@ export class Gateway {
       this.#connections.of(request.socket).distrusted = true
       throw notPlain()
     }
-    const routed = this.#route(request)
+    const routed = routedOf(this.#parts, request)
+    asked.routed = routed
     const plan = planOf(
       { method: request.method ?? '', headers: request.rawHeaders, query: routed.place.query },
       routed.route,
     )
     if (plan.kind === 'cover') asked.key = plan.echo
     if (this.#stopping) throw shuttingDown()
-    if (plan.kind === 'pass') return this.#pass(routed, request, response, null, plan.status)
+    if (plan.kind === 'pass') return this.#pass(routed, request, response, caller, null, plan.status)
     const { maxBodyBytes, maxUploadBytes } = routed.route
     const read = isUpload(request)
       ? await spool(request, maxUploadBytes)
@@ -188,19 +171,21 @@ export class Gateway {
       dispatch: (events, marked) => {
         const headers = headersFor(request, route, held)
         const sent = marked === undefined ? held.send : Buffer.from(marked)
-        return upstream.call({ method, target, headers, body: sent, timeoutMs: route.upstreamTimeoutMs }, events)
+        asked.call = new TimedCall(events)
+        return upstream.call({ method, target, headers, body: sent, timeoutMs: route.upstreamTimeoutMs }, asked.call)
       },
       ...(route.policy.onAbandoned === 'reconcile'
         ? { get: getBehind({ upstream, target, headers: headersFor(request, route, null) }) }
         : {}),
     })
-    if (done === 'bypass') await this.#pass(routed, request, response, held, 'bypassed')
+    if (done === 'bypass') await this.#pass(routed, request, response, caller, held, 'bypassed')
   }
 
   async #pass(
     routed: Routed,
     request: IncomingMessage,
     response: ServerResponse,
+    caller: NodeCaller,
     held: HeldBody | null,
     status: 'ignored' | 'bypassed',
   ): Promise<void> {
@@ -213,6 +198,7 @@ export class Gateway {
     const here = read ?? held
     const headers = headersFor(request, route, here ?? undefined)
     const timeoutMs = route.upstreamTimeoutMs
+    caller.how = status
     const passed = passThrough({
       upstream,
       target,
@@ -226,44 +212,12 @@ export class Gateway {
     return read === undefined ? passed : passed.finally(read.release)
   }
 
-  #route(request: IncomingMessage): Routed {
-    const place = targetOf(request.url ?? '')
-    if (place === undefined) {
-      throw new IdempotencyError(
-        'unknown_upstream',
-        'The request target must be a path. Send requests to this gateway as to an ordinary server, not as to a proxy.',
-      )
-    }
-    const { upstreams, routes } = this.#parts
-    const picked = upstreamOf(upstreams, place.path)
-    const upstream = picked && upstreams.get(picked.name)
-    const rules = picked && routes.get(picked.name)
-    if (picked === undefined || upstream === undefined || rules === undefined) {
-      const known = [...upstreams.keys()].map((name) => `/${name}/`).join(', ')
-      throw new IdempotencyError(
-        'unknown_upstream',
-        `No upstream has the name "${firstSegment(place.path).name}". Paths begin with one of: ${known}.`,
-      )
-    }
-    const { name, path } = picked
-    const match = rules.match(request.method ?? '', path)
-    return {
-      name,
-      path,
-      upstream,
-      target: place.query === '' && !request.url?.endsWith('?') ? path : `${path}?${place.query}`,
-      place,
-      match,
-      route: match.options,
-    }
-  }
-
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     if (!isWebSocket(request)) return declineUpgrade(this.server, request, socket, head)
     try {
       if (this.#stopping) throw shuttingDown()
       if (!isPlain(request)) throw notPlain()
-      const { upstream, target, route } = this.#route(request)
+      const { upstream, target, route } = routedOf(this.#parts, request)
       const headers = headersFor(request, route, null)
       this.#tunnels.add(socket)
       socket.on('close', () => this.#tunnels.delete(socket))
@@ -275,17 +229,16 @@ export class Gateway {
   }
 }
 
+function served(method: string, path: string, startedMs: number, caller: NodeCaller, asked: Asked): Served {
+  const { routed, account, call } = asked
+  const ms = systemClock.monotonicMs() - startedMs
+  const place = routed === undefined ? undefined : { upstream: routed.name, path: routed.path }
+  const { status, wasCut: cut } = caller
+  const how = status === 0 ? 'left' : caller.how
+  return { method, path, ms, status, how, cut, place, account, call }
+}
+
 function shuttingDown(): IdempotencyError {
   const sentence = 'This gateway is shutting down. Try again; another one will answer.'
   return new IdempotencyError('shutting_down', sentence, { retryAfterMs: 1000 })
-}
-
-/** `held`: undefined where the caller's body is passed on as it comes, null where there is none. */
-function headersFor(request: IncomingMessage, route: GatewayRoute, held: HeldBody | null | undefined): string[] {
-  const { tenantHeader, keyAliases } = route
-  const keepLength = held === undefined
-  const headers = upstreamHeaders(request.rawHeaders, { keepKey: false, tenantHeader, keyAliases, keepLength })
-  // A stream does not say how long it is.
-  if (held?.streamed !== undefined) headers.push('Content-Length', String(held.streamed.length))
-  return headers
 }

@@ -1,4 +1,6 @@
 /** The gateway's server: requests in, answers out. */
 export { Gateway } from './gateway.ts'
+export type { RequestLine, Served } from './line.ts'
+export { lineOf } from './line.ts'
 export type { GatewayRoute, RouteRule, UpstreamRoutes } from './routing.ts'
 export { optionsFor, Routes, upstreamOf } from './routing.ts'

@@ -22,15 +22,23 @@ export class Batcher<Item, Answer> {
   readonly #clock: Clock
   readonly #slots: number
   readonly #shares: boolean
+  readonly #late: ((error: Error) => void) | undefined
   #queue: Pending<Item, Answer>[] = []
   #scheduled = false
   #inFlight = 0
 
-  constructor(call: (items: readonly Item[]) => Promise<readonly Answer[]>, clock: Clock, shared?: number) {
+  /** `late` hears of a call that took too long, which may never be answered. */
+  constructor(
+    call: (items: readonly Item[]) => Promise<readonly Answer[]>,
+    clock: Clock,
+    shared?: number,
+    late?: (error: Error) => void,
+  ) {
     this.#call = call
     this.#clock = clock
     this.#slots = shared ?? limits.batchesInFlight
     this.#shares = shared !== undefined
+    this.#late = late
   }
 
   /** The answer for one item; rejects when its call failed or took longer than `limits.storeTimeoutMs`. */
@@ -80,7 +88,9 @@ export class Batcher<Item, Answer> {
     const timer = this.#clock.setTimer(
       limits.storeTimeoutMs,
       () => {
-        fail(new Error(`the store did not answer within ${limits.storeTimeoutMs} ms`))
+        const error = new Error(`the store did not answer within ${limits.storeTimeoutMs} ms`)
+        this.#late?.(error)
+        fail(error)
       },
       true,
     )

@@ -36,11 +36,17 @@ export class StoreCalls {
     this.#clock = clock
     this.#observer = observer
     const shared = store.capabilities.callsInFlight
-    this.#claims = new Batcher((items) => this.#noted('claim', store.claim(items)), clock, shared)
-    this.#settlements = new Batcher((items) => this.#noted('settle', store.settle(items)), clock, shared)
-    this.#appends = new Batcher((items) => this.#noted('append', store.append(items)), clock, shared)
-    this.#reads = new Batcher((items) => this.#noted('read', store.read(items)), clock, shared)
-    this.#keyless = new Batcher((items) => this.#noted('keyless', store.keyless(items)), clock, shared)
+    const late = (call: string) => (error: unknown) => this.#observer?.({ kind: 'store_failed', call, error })
+    this.#claims = new Batcher((items) => this.#noted('claim', store.claim(items)), clock, shared, late('claim'))
+    this.#settlements = new Batcher(
+      (items) => this.#noted('settle', store.settle(items)),
+      clock,
+      shared,
+      late('settle'),
+    )
+    this.#appends = new Batcher((items) => this.#noted('append', store.append(items)), clock, shared, late('append'))
+    this.#reads = new Batcher((items) => this.#noted('read', store.read(items)), clock, shared, late('read'))
+    this.#keyless = new Batcher((items) => this.#noted('keyless', store.keyless(items)), clock, shared, late('keyless'))
   }
 
   claim(ask: ClaimRequest): Promise<ClaimAnswer> {
@@ -85,7 +91,10 @@ export class StoreCalls {
 
   #noted<T>(name: string, call: Promise<T>): Promise<T> {
     const observer = this.#observer
-    if (observer !== undefined) call.catch((error: unknown) => observer({ kind: 'store_failed', call: name, error }))
+    if (observer === undefined) return call
+    const sentMs = this.#clock.monotonicMs()
+    const failed = (error: unknown): void => observer({ kind: 'store_failed', call: name, error })
+    call.then(() => observer({ kind: 'store_called', call: name, ms: this.#clock.monotonicMs() - sentMs }), failed)
     return call
   }
 }

@@ -11,7 +11,7 @@ import { Hinted } from './hint.ts'
 import { judge } from './judge.ts'
 import type { RecordId } from './key.ts'
 import { LeaseKeeper } from './lease.ts'
-import type { Asked } from './operation.ts'
+import { type Asked, claimOf } from './operation.ts'
 import { loadPepper } from './pepper.ts'
 import { limits } from './policy.ts'
 import type { Random } from './random.ts'
@@ -122,6 +122,16 @@ export class Engine {
     }
   }
 
+  /** Asks the store at once whether this process still owns what it runs: an operator may have ended some of it. */
+  renewNow(): void {
+    this.#home.keeper.renewNow()
+  }
+
+  /** How many executions run in this process, and how many requests wait for one. */
+  get load(): { readonly running: number; readonly waiting: number } {
+    return { running: this.#working, waiting: this.#lives.waiting }
+  }
+
   /** Counts work that `close` waits for. */
   track<T>(work: Promise<T>): Promise<T> {
     this.#working += 1
@@ -146,7 +156,7 @@ export class Engine {
   /** Nobody in this process is asking for the record: claim it, and poll while another process runs it. */
   async #lead(asked: Asked, deadlineMs: number, waited: boolean): Promise<Begun | undefined> {
     const live = this.#lives.open(asked.recordId)
-    const ask: Ask = { request: this.#request(asked), sentMs: 0, failed: false }
+    const ask: Ask = { request: claimOf(asked, this.#attemptId()), sentMs: 0, failed: false }
     let hinted: Hinted | undefined
     let closed = false
     const close = (news: LiveNews): void => {
@@ -231,21 +241,6 @@ export class Engine {
     this.#observer?.({ kind: 'granted', recordId: asked.recordId, by, attempt: record.attempt })
     const attempt = new Attempt(this.#home, live, asked.recordId, record, asked.policy, sentMs)
     return { kind: 'granted', by, attempt }
-  }
-
-  #request(asked: Asked): ClaimRequest {
-    const { policy } = asked
-    return {
-      recordId: asked.recordId,
-      attemptId: this.#attemptId(),
-      fingerprint: asked.fingerprint,
-      rawFingerprint: asked.rawFingerprint,
-      onAbandoned: policy.onAbandoned,
-      leaseMs: policy.leaseMs,
-      skewMs: policy.skewMs,
-      retentionMs: policy.retentionMs,
-      tombstoneMs: policy.tombstoneMs,
-    }
   }
 
   #attemptId(): AttemptId {

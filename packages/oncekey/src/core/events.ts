@@ -19,6 +19,8 @@ export type OnceEvent =
   /** A recorded outcome cannot be decrypted: a key is missing or, without one, the store was altered. */
   | { readonly kind: 'undecipherable'; readonly recordId: RecordId; readonly missingKey: string | undefined }
   | { readonly kind: 'lost'; readonly recordId: RecordId; readonly reason: LostReason }
+  /** A call to the store, of one record or of a batch of them, and how long it took. */
+  | { readonly kind: 'store_called'; readonly call: string; readonly ms: number }
   | { readonly kind: 'store_failed'; readonly call: string; readonly error: unknown }
   | {
       readonly kind: 'swept'

@@ -46,6 +46,8 @@ export class LeaseKeeper {
   /** The newest. A list through the leases and not a Set, whose tables keep what has ended alive for the collector. */
   #newest: HeldLease | undefined
   #ticking = false
+  /** Somebody asked while a renewal was under way, which may have been answered before what he wants it to meet. */
+  #again = false
   #tickAtMs = Number.POSITIVE_INFINITY
   /** How far away the tick was when it was set; infinite when none is. */
   #periodMs = Number.POSITIVE_INFINITY
@@ -84,6 +86,12 @@ export class LeaseKeeper {
     return leases
   }
 
+  /** Renews at once: a record may have been ended by somebody else, and its owner learns it by this. */
+  renewNow(): void {
+    if (this.#ticking) this.#again = true
+    else this.#schedule(0)
+  }
+
   /** The process is about to stop: user code hears it through its signal; renewals go on until the work has ended. */
   shutdown(): void {
     for (const lease of this.#all()) lease.lost('shutdown')
@@ -111,6 +119,10 @@ export class LeaseKeeper {
     const nowMs = this.#clock.monotonicMs()
     for (const lease of this.#all()) {
       if (nowMs >= lease.deadlineMs) lease.lost('lease_lost')
+    }
+    if (this.#again) {
+      this.#again = false
+      return this.#schedule(0)
     }
     const shortestMs = leases.reduce((shortest, lease) => Math.min(shortest, lease.leaseMs), Number.POSITIVE_INFINITY)
     this.#schedule(failed ? Math.min(retryMs, shortestMs / 12) : shortestMs / 3)

@@ -2,6 +2,8 @@
 import type { Fingerprint } from './fingerprint.ts'
 import type { RecordId } from './key.ts'
 import type { Policy } from './policy.ts'
+import type { AttemptId } from './record.ts'
+import type { ClaimRequest } from './store.ts'
 
 /** A thing to be done once. The record is that of tenant, scope and key; `input` is what the fingerprint is made of. */
 export interface Operation {
@@ -31,4 +33,20 @@ export interface Asked {
   /** Is a stream's head enough to answer, or only the end? */
   readonly joinStreams: boolean
   readonly caller?: Caller
+}
+
+/** The claim that asks the store for it. */
+export function claimOf({ recordId, fingerprint, rawFingerprint, policy }: Asked, attemptId: AttemptId): ClaimRequest {
+  const { onAbandoned, leaseMs, skewMs, retentionMs, tombstoneMs } = policy
+  return {
+    recordId,
+    attemptId,
+    fingerprint,
+    rawFingerprint,
+    onAbandoned,
+    leaseMs,
+    skewMs,
+    retentionMs,
+    tombstoneMs,
+  }
 }

@@ -15,14 +15,9 @@ import type {
   SettleAnswer,
   Settlement,
 } from './store.ts'
+import { abandon, complete, expire, lastExpiryPassed, release, type StoreTime } from './transitions.ts'
 
-/** A store's time at the step: wall for dates, lease for leases (one clock where the database has only one). */
-export interface StoreTime {
-  readonly wallMs: number
-  readonly leaseMs: number
-  /** Every fence of this store that a purge has forgotten is at most this. */
-  readonly fenceFloor: number
-}
+export type { StoreTime } from './transitions.ts'
 
 /** What a step makes of a record. `record` is the very object that came in when nothing changed. */
 export interface Reduction<Answer> {
@@ -131,14 +126,33 @@ export function append(current: Current, ask: AppendRequest): Reduction<'appende
 export function resolve(current: Current, ask: ResolveRequest, now: StoreTime): Reduction<SettleAnswer> {
   if (current === undefined) return fenced(current)
   if (current.attemptId === ask.fresh) return already(current)
+  if (ask.to === 'cancelled') return cancel(current, ask, now)
   if (!unsettled(current) || current.attemptId !== ask.expected) return fenced(current)
   const owned = { ...current, attemptId: ask.fresh, resolved: true, bodyLength: 0, dropped: false }
-  if (ask.to === 'released' || ask.outcome === undefined) {
+  if (ask.to !== 'completed' || ask.outcome === undefined) {
     return { ...recorded({ ...release(owned, now, 0, ''), resolved: true }), drop: current.attemptId }
   }
   const outcome = { outcome: ask.outcome.kind, head: ask.outcome.head, digest: '' }
   const done = recorded(complete(owned, outcome, now, ask.outcome.body.length))
   return { ...done, write: { offset: 0, bytes: ask.outcome.body }, drop: current.attemptId }
+}
+
+/**
+ * T8 of what runs, its end decided here and now: as after a crash, but that nobody would ask the provider about a record
+ * that was released, so `reconcile` is no leave to.
+ *
+ * A released one keeps its attempt, whose claim may have been sent twice: under a fresh id the second would be granted as a
+ * retry, and the cancelled owner would record its outcome after all (test/simulation found it).
+ */
+function cancel(current: IdempotencyRecord, ask: ResolveRequest, now: StoreTime): Reduction<SettleAnswer> {
+  if (current.attemptId !== ask.expected) return fenced(current)
+  if (current.state === 'released' && current.resolved) return already(current)
+  if (current.state !== 'running') return fenced(current)
+  const ended = { ...current, resolved: true, bodyLength: 0, dropped: false }
+  const drop = current.attemptId
+  if (mayRunAgain(current) && current.onAbandoned !== 'reconcile')
+    return { ...recorded(release(ended, now, 0, '')), drop }
+  return { ...recorded({ ...abandon({ ...ended, attemptId: ask.fresh }, now), head: undefined }), drop }
 }
 
 /** T11 before its time, by an operator. What runs has to be ended first (T8): its owner would pay for nobody. */
@@ -213,66 +227,6 @@ function sameRequest(record: IdempotencyRecord, ask: ClaimRequest): boolean {
     record.fingerprint === ask.fingerprint ||
     (ask.rawFingerprint !== '' && record.rawFingerprint === ask.rawFingerprint)
   )
-}
-
-function lastExpiryPassed(record: IdempotencyRecord, now: StoreTime): boolean {
-  return record.state !== 'running' && now.wallMs >= Math.max(record.outcomeExpiresAt, record.tombstoneExpiresAt)
-}
-
-/** T10: the body goes, id and fingerprint stay until the tombstone's expiry. */
-function expire(record: IdempotencyRecord, now: StoreTime): { record: IdempotencyRecord; drop?: AttemptId } {
-  const settled = record.state === 'completed' || record.state === 'unknown'
-  if (!settled || now.wallMs < record.outcomeExpiresAt) return { record }
-  return { record: { ...record, state: 'expired', head: undefined, bodyLength: 0 }, drop: record.attemptId }
-}
-
-/** T4; the attemptId is kept, so that the late owner may still tell the truth. */
-function abandon(record: IdempotencyRecord, now: StoreTime): IdempotencyRecord {
-  return { ...record, state: 'unknown', ...expiries(record, now) }
-}
-
-function release(record: IdempotencyRecord, now: StoreTime, retryAfterMs: number, digest: string): IdempotencyRecord {
-  return {
-    ...record,
-    state: 'released',
-    head: undefined,
-    bodyLength: 0,
-    dropped: false,
-    outcomeDigest: digest,
-    retryAt: retryAfterMs > 0 ? now.wallMs + retryAfterMs : 0,
-    settledAt: now.wallMs,
-    outcomeExpiresAt: 0,
-    tombstoneExpiresAt: now.wallMs + Math.max(record.retentionMs, retryAfterMs),
-  }
-}
-
-function complete(
-  record: IdempotencyRecord,
-  ask: {
-    readonly outcome: NonNullable<IdempotencyRecord['outcome']>
-    readonly head: Uint8Array
-    readonly digest: string
-  },
-  now: StoreTime,
-  bodyLength: number,
-): IdempotencyRecord {
-  return {
-    ...record,
-    state: 'completed',
-    head: ask.head,
-    bodyLength,
-    outcome: ask.outcome,
-    outcomeDigest: ask.digest,
-    ...expiries(record, now),
-  }
-}
-
-function expiries(
-  record: IdempotencyRecord,
-  now: StoreTime,
-): Pick<IdempotencyRecord, 'settledAt' | 'outcomeExpiresAt' | 'tombstoneExpiresAt'> {
-  const outcomeExpiresAt = now.wallMs + record.retentionMs
-  return { settledAt: now.wallMs, outcomeExpiresAt, tombstoneExpiresAt: outcomeExpiresAt + record.tombstoneMs }
 }
 
 function held(record: IdempotencyRecord, now: StoreTime): ClaimAnswer {

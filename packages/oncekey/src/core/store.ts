@@ -101,12 +101,15 @@ export interface ReadAnswer {
 /** One step on the list of one keyless fingerprint. */
 export type KeylessRequest = KeylessCommand & { readonly listId: string }
 
-/** How an operator, a cancel or a reconcile hook ends a record (T8). */
+/**
+ * How an operator, a cancel or a reconcile hook ends a record (T8). `cancelled` leaves it to the store, in the same step, which
+ * end that is: whoever asks has seen a record whose effect may have begun since.
+ */
 export interface ResolveRequest {
   readonly recordId: RecordId
   readonly expected: AttemptId
   readonly fresh: AttemptId
-  readonly to: 'released' | 'completed'
+  readonly to: 'released' | 'completed' | 'cancelled'
   /** Only for `completed`. */
   readonly outcome?: { readonly kind: OutcomeKind; readonly head: Uint8Array; readonly body: Uint8Array }
 }
@@ -210,6 +213,7 @@ export interface StoreCapabilities {
  * S19 An adopted keyless entry goes to one retry only.
  * S20 `purge` removes a record of the expected attempt, and its bytes, unless it runs.
  * S21 `tally` replaces what a writer has counted under a name, as durably as a settle; `tallies` answers all that is kept.
+ * S22 `resolve` as `cancelled` ends only what runs: as `released` where its policy lets it run again, else as `unknown`.
  */
 export interface Store {
   readonly capabilities: StoreCapabilities

@@ -119,6 +119,11 @@ export class Lives {
     live.end(news)
   }
 
+  /** Requests that wait for an execution, of this process or of another one. */
+  get waiting(): number {
+    return this.#waiting
+  }
+
   /** Counts a waiter for as long as `wait` takes. */
   async admit<T>(live: Live, wait: () => Promise<T>): Promise<T> {
     if (live.waiters >= limits.waitersPerRecord || this.#waiting >= limits.waitersPerProcess) {

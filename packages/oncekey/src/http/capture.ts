@@ -100,7 +100,7 @@ export class Execution implements UpstreamEvents {
   /** Dispatches; resolves when the attempt is settled. */
   async run(dispatch: Dispatch): Promise<void> {
     const { attempt, caller } = this.#parts
-    attempt.onLost((reason) => reason === 'cancelled' && this.#cancelled())
+    attempt.onLost((reason) => reason === 'cancelled' && void this.#cancelled())
     this.#call = dispatch(this)
     const stopListening = caller.onLeave(() => this.#mode === 'over' || this.#drain.callerLeft())
     await this.#done
@@ -238,10 +238,13 @@ export class Execution implements UpstreamEvents {
     this.#resolve()
   }
 
-  #cancelled(): void {
+  /** An operator has ended the record already: the call is stopped, and whoever waits for it is told or cut. */
+  async #cancelled(): Promise<void> {
     if (this.#mode === 'over') return
     this.#mode = 'over'
     this.#call?.abort()
+    this.#conclusion.cancelled(this.#head?.status)
+    await this.#parts.leaving()
     this.#live?.recording.cut()
     this.#parts.report.refused(new IdempotencyError('superseded', 'The operation was ended by an operator.'))
     this.#resolve()

@@ -102,6 +102,11 @@ export class Conclusion {
     return this.#note('final', status, usage)
   }
 
+  /** Broken off by an operator: it may have been paid. */
+  cancelled(status: number | undefined): void {
+    this.#note('indeterminate', status, undefined)
+  }
+
   #note(ending: EndingClass, status: number | undefined, usage: Usage | undefined): unknown {
     const { account, caller } = this.#parts
     return account?.executed({ class: ending, status, usage, drained: caller.hasLeft })

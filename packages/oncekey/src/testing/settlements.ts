@@ -6,7 +6,7 @@ const takeableMs = usual.leaseMs + usual.skewMs + 200
 const released: Ending = { kind: 'released', retryAfterMs: 0, digest: 'released' }
 const unknown: Ending = { kind: 'unknown', digest: 'unknown' }
 
-/** S6–S9, T4–T8. */
+/** S6–S9, S22, T4–T8. */
 export const settlements: readonly ConformanceCase[] = [
   {
     name: 'S6 what was acknowledged is seen by the very next call',
@@ -192,6 +192,55 @@ export const settlements: readonly ConformanceCase[] = [
       const [ended] = await s.completed(bytesOf(1))
       const late = { recordId: ended, expected: (await s.record(ended))?.attemptId as never, fresh: s.attempt() }
       kind(await s.resolve({ ...late, to: 'released' }), 'fenced', 'a resolve of a settled record')
+    },
+  },
+  {
+    name: 'S22 a cancel of what may have run leaves it unknown for good, unless its policy lets it run again',
+    async run(s) {
+      const ended = async (onAbandoned: 'unknown' | 'reexecute' | 'reconcile', dispatched: boolean) => {
+        const id = s.id()
+        const { attemptId } = await s.granted(id, { onAbandoned })
+        if (dispatched) await s.settle(id, attemptId, { kind: 'dispatched' })
+        await s.append(id, attemptId, 0, bytesOf(50))
+        const ask = { recordId: id, expected: attemptId, fresh: s.attempt(), to: 'cancelled' } as const
+        const { record } = kind(await s.resolve(ask), 'recorded', 'the cancel')
+        kind(await s.resolve(ask), 'already', 'the cancel again')
+        const attempt = record.state === 'released' ? attemptId : ask.fresh
+        same([record.attemptId, record.resolved, record.bodyLength], [attempt, true, 0], 'the record')
+        if (record.state === 'released')
+          kind(
+            await s.claim(id, attemptId, { onAbandoned }),
+            'held',
+            'a claim of the cancelled attempt that comes late',
+          )
+        same(await s.renew(id, attemptId), { kind: 'fenced', resolved: true }, 'the owner’s renewal')
+        kind(await s.settle(id, attemptId, completion(bytesOf(0), 50)), 'fenced', 'the owner’s settle')
+        const { kind: retry } = await s.claim(id, s.attempt())
+        return [record.state, retry]
+      }
+      same(await ended('unknown', true), ['unknown', 'held'], 'of what was dispatched under unknown')
+      same(await ended('unknown', false), ['released', 'granted'], 'of what was not')
+      same(await ended('reexecute', false), ['released', 'granted'], 'under reexecute')
+      same(await ended('reconcile', false), ['unknown', 'held'], 'under reconcile')
+    },
+  },
+  {
+    name: 'S22 a cancel ends nothing but what runs',
+    async run(s) {
+      const cancelled = async (id: ReturnType<typeof s.id>) => {
+        const expected = (await s.record(id))?.attemptId ?? s.attempt()
+        return (await s.resolve({ recordId: id, expected, fresh: s.attempt(), to: 'cancelled' })).kind
+      }
+      const [completed] = await s.completed(bytesOf(1))
+      const lost = s.id()
+      const { attemptId } = await s.granted(lost, { onAbandoned: 'unknown' })
+      await s.settle(lost, attemptId, unknown)
+      const given = s.id()
+      const back = await s.granted(given)
+      await s.settle(given, back.attemptId, released)
+      for (const id of [completed, lost, given, s.id()]) same(await cancelled(id), 'fenced', 'the cancel')
+      const states = [await s.state(completed), await s.state(lost), await s.state(given)]
+      same(states, ['completed', 'unknown', 'released'], 'the states')
     },
   },
   {

@@ -426,6 +426,28 @@ const clauses: Readonly<Record<string, Readonly<Record<string, Breaks>>>> = {
         }),
       }),
   },
+  S22: {
+    'releases whatever is cancelled': ({ store }) =>
+      altered(store, {
+        resolve: (asks) =>
+          store.resolve(asks.map((ask) => (ask.to === 'cancelled' ? { ...ask, to: 'released' } : ask))),
+      }),
+    'looks at the record before, and not in the same step': ({ store }) => {
+      const seen = new Map<string, boolean>()
+      return altered(store, {
+        claim: async (asks) => {
+          for (const { recordId } of asks) seen.set(recordId, false)
+          return store.claim(asks)
+        },
+        resolve: (asks) =>
+          store.resolve(
+            asks.map((ask) =>
+              ask.to === 'cancelled' && seen.get(ask.recordId) === false ? { ...ask, to: 'released' } : ask,
+            ),
+          ),
+      })
+    },
+  },
 }
 
 /** An intact store, and the broken ones by the sentence they break. */

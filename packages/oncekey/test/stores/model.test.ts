@@ -58,7 +58,7 @@ const command = fc.oneof(
       digest: fc.nat(1),
     }),
   },
-  { weight: 1, arbitrary: fc.record({ kind: kind('resolve'), id, attempt, fresh: fc.nat(3) }) },
+  { weight: 1, arbitrary: fc.record({ kind: kind('resolve'), id, attempt, fresh: fc.nat(3), cancels: fc.boolean() }) },
   { weight: 3, arbitrary: fc.record({ kind: kind('pass'), ms: fc.constantFrom(1, 500, 1_201, 5_000, 5_001, 7_000) }) },
   { weight: 1, arbitrary: fc.record({ kind: kind('back'), ms: fc.constantFrom(100, 100_000) }) },
   { weight: 1, arbitrary: fc.record({ kind: kind('sweep') }) },
@@ -183,7 +183,7 @@ async function apply(c: Command, run: string, model: Model, stores: readonly Sto
     await all((store) => store.settle([ask]), answer)
   } else if (c.kind === 'resolve') {
     const ids = { recordId: idOf(c.id, run), expected: attemptOf(c.attempt), fresh: `fresh-${c.fresh}` as AttemptId }
-    const ask = { ...ids, to: 'released' as const }
+    const ask = { ...ids, to: c.cancels ? ('cancelled' as const) : ('released' as const) }
     const answer = model.step(ask.recordId, (record, now) => reducer.resolve(record, ask, now))
     await all((store) => store.resolve([ask]), answer)
   } else if (c.kind === 'append') {
@@ -360,7 +360,11 @@ const guards: readonly (readonly [guard: string, without: string])[] = [
   ["or offset ~= r.bodyLength then return 'refused'", "then return 'refused'"],
   ['or r.attemptId ~= ARGV[1] or r.dropped then', 'or r.attemptId ~= ARGV[1] then'],
   ["return there == bytes and 'already' or 'refused'", "return 'already'"],
-  ['if not unsettled(r) or r.attemptId ~= ARGV[1] then', 'if not unsettled(r) then'],
+  ["if r.attemptId ~= ARGV[1] then return answer('fenced', r) end\nif", 'if'],
+  ['elseif not unsettled(r) then', 'elseif false then'],
+  ["  if r.state ~= running then return answer('fenced', r) end\nelseif", 'elseif'],
+  ['if mayRunAgain(r) and r.onAbandoned ~= 2 then', 'if mayRunAgain(r) then'],
+  ['if mayRunAgain(r) and r.onAbandoned ~= 2 then', 'if true then'],
   ['r.state, r.headed, r.bodyLength = expired, false, 0', 'r.state, r.headed, r.bodyLength = expired, r.headed, 0'],
   ['if r.attemptId == ARGV[1] and r.state == running then', 'if r.state == running then'],
 ]

@@ -548,7 +548,24 @@ BEGIN
     now_ms := clock_us() / 1000;
     IF r.format <> 1 THEN PERFORM refuse_format(r); END IF;
     IF r.attempt_id = ask.fresh THEN kind := 'already';
+    ELSIF ask.target = 'cancelled' AND r.attempt_id = ask.expected AND r.state = 'released' AND r.resolved THEN
+      kind := 'already';
     ELSIF r.id IS NULL OR r.state NOT IN ('running', 'unknown') OR r.attempt_id <> ask.expected THEN kind := 'fenced';
+    ELSIF ask.target = 'cancelled' THEN
+      kind := 'fenced';
+      IF r.state = 'running' THEN
+        kind := 'recorded';
+        PERFORM drop_chunks(r);
+        UPDATE records SET resolved = true, dropped = false, body_length = 0, head = NULL, body = NULL
+          WHERE id = r.id RETURNING * INTO r;
+        -- The one keeps its attempt, the other gets a fresh one: cancel in core/reducer.ts says why.
+        IF r.on_abandoned = 'reexecute' OR r.on_abandoned = 'unknown' AND NOT r.dispatched THEN
+          r := release(r, now_ms, 0, '');
+        ELSE
+          UPDATE records SET attempt_id = ask.fresh WHERE id = r.id RETURNING * INTO r;
+          r := abandon(r, now_ms, NULL);
+        END IF;
+      END IF;
     ELSE
       kind := 'recorded';
       PERFORM drop_chunks(r);

@@ -42,6 +42,7 @@ export function settleArgs(ask: Settlement): Step['args'] {
 /** Of `resolve`. */
 export function resolveArgs(ask: ResolveRequest): Step['args'] {
   const { outcome } = ask
+  if (ask.to === 'cancelled') return [ask.expected, ask.fresh, ask.to]
   if (ask.to === 'released' || outcome === undefined) return [ask.expected, ask.fresh]
   return [ask.expected, ask.fresh, outcomeOf(outcome.kind), argument(outcome.head), argument(outcome.body)]
 }

@@ -3,7 +3,7 @@ import { answer, save, time, unpacked, unreadableMark } from './prelude.lua.ts'
 import { type Script, script } from './script.ts'
 import { abandon, complete, expire, questions, release } from './transitions.lua.ts'
 
-/** T8. ARGV: expected, fresh, and for completed the outcome, its head and its body. */
+/** T8. ARGV: expected, fresh, and `cancelled`, or for completed the outcome, its head and its body. */
 export const resolve: Script = script(
   time,
   unpacked,
@@ -17,7 +17,24 @@ export const resolve: Script = script(
 local r = unpacked(redis.call('HGET', KEYS[1], 'g'))
 if not r then return answer('fenced', r) end
 if r.attemptId == ARGV[2] then return answer('already', r) end
-if not unsettled(r) or r.attemptId ~= ARGV[1] then return answer('fenced', r) end
+if r.attemptId ~= ARGV[1] then return answer('fenced', r) end
+if ARGV[3] == 'cancelled' then
+  if r.state == released and r.resolved then return answer('already', r) end
+  if r.state ~= running then return answer('fenced', r) end
+elseif not unsettled(r) then
+  return answer('fenced', r)
+end
+if ARGV[3] == 'cancelled' then
+  r.resolved, r.bodyLength, r.dropped = true, 0, false
+  if mayRunAgain(r) and r.onAbandoned ~= 2 then
+    release(r, 0, '')
+  else
+    abandon(r)
+    r.attemptId, r.headed = ARGV[2], false
+  end
+  save(r, true)
+  return answer('recorded', r)
+end
 r.attemptId, r.resolved, r.bodyLength, r.dropped = ARGV[2], true, 0, false
 if ARGV[3] then
   complete(r, tonumber(ARGV[3]), ARGV[4], '', #ARGV[5])
