@@ -229,7 +229,7 @@ describe.each(Object.entries(kinds))('records in %s', (_, start) => {
 describe.concurrent('one sentence for', () => {
   const id = 'A'.repeat(43)
   const wrong: [string, string[], number, RegExp][] = [
-    ['no action', ['records'], 2, /one of list, show, resolve, release, purge/],
+    ['no action', ['records'], 2, /one of list, show, resolve, release, cancel, purge/],
     ['an action nobody knows', ['records', 'drop'], 2, /"drop" is none/],
     ['an unknown flag', ['records', 'list', '--frob'], 2, /--frob.*records list --help/],
     ['a state nobody knows', ['records', 'list', '--state', 'stuck'], 2, /--state is "stuck".*unknown/],
