@@ -4,14 +4,13 @@ import type { AddressInfo } from 'node:net'
 import { Engine, Exchange, nodeCodings, nodeDigest, systemClock, systemRandom } from 'oncekey/http'
 import type { Logger } from 'pino'
 import { type GatewayConfig, loadGatewayConfig, redacted } from '../config/index.ts'
-import { Upstream } from '../forward/index.ts'
 import type { Ledger } from '../ledger/index.ts'
-import { startSandbox } from '../sandbox/index.ts'
 import { Gateway, Routes } from '../server/index.ts'
 import { gatewayHelp } from './help.ts'
 import { openLedger, pricesOf } from './ledger.ts'
 import { createLog, logEvent } from './log.ts'
 import { openStore, storeStartMs, within } from './store.ts'
+import { openUpstreams } from './upstreams.ts'
 import { runPrimary } from './workers.ts'
 
 /** Runs the gateway until a signal; resolves to the exit code. */
@@ -39,11 +38,7 @@ interface Running {
 
 async function startGateway(config: GatewayConfig, log: Logger): Promise<Running> {
   const { engine, ledger, close: closeStore } = await within(storeStartMs, config.store, openEngine(config, log))
-  const upstreams = new Map<string, Upstream>()
-  for (const [name, url] of config.upstreams) {
-    const reached = url.protocol === 'sandbox:' ? new URL((await startSandbox()).url) : url
-    upstreams.set(name, new Upstream(reached))
-  }
+  const upstreams = await openUpstreams(config, log)
   const exchange = new Exchange(engine, nodeCodings, (error) =>
     log.error({ err: error }, 'a request failed inside the gateway'),
   )

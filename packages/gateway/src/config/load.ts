@@ -42,6 +42,11 @@ export interface GatewayConfig {
 export function loadGatewayConfig(args: readonly string[], env: NodeJS.ProcessEnv): GatewayConfig | undefined {
   const settings = readSettings(args, env)
   if (settings === undefined) return undefined
+  if (env['NODE_TLS_REJECT_UNAUTHORIZED'] === '0') {
+    throw new UsageError(
+      'NODE_TLS_REJECT_UNAUTHORIZED=0 lets anybody pass for the upstream and read its credentials. Unset it; name an authority of your own in NODE_EXTRA_CA_CERTS.',
+    )
+  }
   const upstreams = settings.get('upstream') ?? []
   if (upstreams.length === 0) {
     throw new UsageError(

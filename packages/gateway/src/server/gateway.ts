@@ -20,6 +20,7 @@ import {
   targetOf,
   upstreamOf,
 } from './routing.ts'
+import { staysWithin } from './within.ts'
 
 /** What a gateway is made of. */
 export interface GatewayParts {
@@ -227,6 +228,10 @@ export class Gateway {
       )
     }
     const { name, path } = picked
+    if (!staysWithin(path)) {
+      const sentence = 'The path climbs out of its upstream by "..". Send the path that is meant, without dots.'
+      throw new IdempotencyError('unknown_upstream', sentence)
+    }
     const match = rules.match(request.method ?? '', path)
     return {
       name,
