@@ -1,6 +1,7 @@
 /** `oncekey gateway`: opens the store, listens, prints one ready line, and stops as gently as it was told. */
 import cluster from 'node:cluster'
 import type { AddressInfo } from 'node:net'
+import { isDeepStrictEqual } from 'node:util'
 import { Engine, Exchange, nodeCodings, nodeDigest, systemClock, systemRandom } from 'oncekey/http'
 import type { Logger } from 'pino'
 import { type GatewayConfig, loadGatewayConfig, redacted } from '../config/index.ts'
@@ -11,7 +12,7 @@ import { openLedger, pricesOf } from './ledger.ts'
 import { createLog, logEvent } from './log.ts'
 import { openStore, storeStartMs, within } from './store.ts'
 import { openUpstreams } from './upstreams.ts'
-import { runPrimary } from './workers.ts'
+import { retireMessage, runPrimary } from './workers.ts'
 
 /** Runs the gateway until a signal; resolves to the exit code. */
 export async function runGateway(args: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
@@ -21,7 +22,10 @@ export async function runGateway(args: readonly string[], env: NodeJS.ProcessEnv
     return 0
   }
   const log = createLog()
-  if (config.workers > 1 && cluster.isPrimary) return runPrimary(config, log, (port) => readyLine(config, port))
+  if (config.workers > 1 && cluster.isPrimary) {
+    const reload = (): GatewayConfig => loadGatewayConfig(args, env) ?? config
+    return runPrimary({ config, log, reload, readyLine: (port) => readyLine(config, port) })
+  }
   const running = await startGateway(config, log)
   if (cluster.isWorker) process.send?.({ ready: running.port })
   else process.stdout.write(`${readyLine(config, running.port)}\n`)
@@ -96,7 +100,10 @@ function listenSentence(error: NodeJS.ErrnoException, host: string, port: number
   return `Cannot listen on ${host}:${port} (${error.code ?? error.message}). Check --host and --port.`
 }
 
-/** Resolves at a signal, once everything has ended or the grace is over. A second signal ends at once. */
+/**
+ * Resolves once everything has ended, after a signal or because another worker has taken over, or at the end of a signal's
+ * grace. A second signal ends at once.
+ */
 function stopped(gateway: Gateway, graceMs: number, log: Logger): Promise<boolean> {
   return new Promise((resolve) => {
     let stopping = false
@@ -108,6 +115,14 @@ function stopped(gateway: Gateway, graceMs: number, log: Logger): Promise<boolea
     }
     process.on('SIGTERM', stop)
     process.on('SIGINT', stop)
+    if (!cluster.isWorker) return
+    // It is for the primary; whoever sends it to the whole group means no harm.
+    process.on('SIGHUP', () => undefined)
+    process.on('message', (message) => {
+      if (!isDeepStrictEqual(message, retireMessage)) return
+      log.info({ running: gateway.running }, 'another worker takes over: what runs here goes on to its end')
+      void gateway.retire().then(() => stopping || resolve(true))
+    })
   })
 }
 

@@ -5,50 +5,163 @@ import type { GatewayConfig } from '../config/index.ts'
 
 /** A worker that dies this soon after its start is not the victim of a bad moment. */
 const tooSoonMs = 2_000
+/** One that cannot start would be started for ever without a pause, doubled each time. */
+const pauseMs = { first: 1_000, longest: 30_000 }
+/** A worker whose store answers at all is ready long before. */
+const readyWithinMs = 30_000
+/** So many reloads may have their old workers still finishing; more would pile processes up. */
+const retiredReloads = 2
 
-/** Prints the ready line when all workers are, replaces the dead, passes signals on; resolves to the exit code. */
-export function runPrimary(config: GatewayConfig, log: Logger, readyLine: (port: number) => string): Promise<number> {
-  return new Promise((resolve) => {
-    const ready = new Set<Worker>()
-    let announced = false
-    let stopping = false
-    let failed = false
-    const start = (): void => {
-      const startedMs = performance.now()
-      const worker = cluster.fork()
-      worker.on('message', (message: { ready: number }) => {
-        ready.add(worker)
-        if (announced || ready.size < config.workers) return
-        announced = true
-        // With --port 0 the system chose, and would choose anew once all workers have died: the announced port is kept.
-        cluster.setupPrimary({ args: [...process.argv.slice(2), '--port', String(message.ready)] })
-        process.stdout.write(`${readyLine(message.ready)}\n`)
-      })
-      worker.on('exit', (code, signal) => {
-        ready.delete(worker)
-        // One that was told to stop before it had begun to listen had nothing to finish.
-        failed ||= code !== 0 && !(stopping && signal === 'SIGTERM')
-        if (stopping || (!announced && performance.now() - startedMs < tooSoonMs)) return ended(code)
-        log.error({ worker: worker.process.pid, code, signal }, 'a worker died; another one takes its place')
-        // One that cannot start would be started for ever without a pause.
-        const soon = performance.now() - startedMs < tooSoonMs
-        setTimeout(() => (stopping ? ended(code) : start()), soon ? tooSoonMs : 0)
-      })
+/** What a primary needs of its program. */
+export interface PrimaryParts {
+  readonly config: GatewayConfig
+  readonly log: Logger
+  /** Reads flags, variables and files again. Throws UsageError. */
+  readonly reload: () => GatewayConfig
+  readonly readyLine: (port: number) => string
+}
+
+/** What a worker hears of its primary: take no new connection, finish what runs, end. */
+export const retireMessage = { retire: true } as const
+
+/** Prints the ready line when all workers are, replaces the dead and, at SIGHUP, all; resolves to the exit code. */
+export function runPrimary(parts: PrimaryParts): Promise<number> {
+  return new Primary(parts).run()
+}
+
+class Primary {
+  readonly #parts: PrimaryParts
+  /** Those that serve, or are about to. */
+  readonly #workers = new Set<Worker>()
+  /** Those that only finish what they have begun. */
+  readonly #retired = new Set<Worker>()
+  #ready = 0
+  #port = 0
+  #announced = false
+  #stopping = false
+  #failed = false
+  #pauseMs = 0
+  #rolling = false
+  #rollAgain = false
+  #end: (code: number) => void = () => undefined
+
+  constructor(parts: PrimaryParts) {
+    this.#parts = parts
+  }
+
+  run(): Promise<number> {
+    process.on('SIGTERM', () => this.#stop())
+    process.on('SIGINT', () => this.#stop())
+    // In a terminal it means that the terminal is gone.
+    if (!process.stdout.isTTY) process.on('SIGHUP', () => void this.#roll())
+    for (let count = 0; count < this.#parts.config.workers; count++) this.#start()
+    return new Promise((resolve) => {
+      this.#end = resolve
+    })
+  }
+
+  /** `heard` is told whether a worker that is to take another one's place serves; then nothing takes its own. */
+  #start(heard?: (serves: boolean) => void): void {
+    const startedMs = performance.now()
+    // With --port 0 the system chose, and would choose anew once all workers have died: the announced port is kept.
+    if (this.#parts.config.port === 0 && this.#port > 0 && this.#workers.size + this.#retired.size === 0)
+      cluster.setupPrimary({ args: [...process.argv.slice(2), '--port', String(this.#port)] })
+    const worker = cluster.fork()
+    let serves = false
+    this.#workers.add(worker)
+    worker.on('message', ({ ready }: { ready: number }) => {
+      serves = true
+      if (heard === undefined) this.#announce(ready)
+      else heard(true)
+    })
+    worker.on('exit', (code, signal) => {
+      const inOrder = this.#leave(worker, code, signal)
+      if (heard !== undefined && !serves) return heard(false)
+      if (inOrder) return
+      const isSoon = performance.now() - startedMs < tooSoonMs
+      if (!this.#announced && isSoon) return this.#ended(code)
+      this.#parts.log.error({ worker: worker.process.pid, code, signal }, 'a worker died; another one takes its place')
+      this.#pauseMs = isSoon ? Math.min(Math.max(this.#pauseMs * 2, pauseMs.first), pauseMs.longest) : 0
+      setTimeout(() => (this.#stopping ? this.#ended(code) : this.#start()), this.#pauseMs)
+    })
+    if (heard === undefined) return
+    const late = setTimeout(() => serves || worker.process.kill('SIGKILL'), readyWithinMs)
+    worker.once('exit', () => clearTimeout(late))
+  }
+
+  #announce(port: number): void {
+    this.#ready += 1
+    if (this.#announced || this.#ready < this.#parts.config.workers) return
+    this.#announced = true
+    this.#port = port
+    process.stdout.write(`${this.#parts.readyLine(port)}\n`)
+  }
+
+  /** True when the end of this worker is all in order, or the end of all. */
+  #leave(worker: Worker, code: number | null, signal: string | null): boolean {
+    this.#workers.delete(worker)
+    const wasRetired = this.#retired.delete(worker)
+    // One that was told to stop before it had begun to listen had nothing to finish.
+    this.#failed ||= code !== 0 && !(this.#stopping && signal === 'SIGTERM')
+    if (this.#stopping) this.#ended(code)
+    else if (wasRetired && code !== 0)
+      this.#parts.log.error({ worker: worker.process.pid, code, signal }, 'an old worker died while it finished')
+    return this.#stopping || wasRetired
+  }
+
+  /** The others would start against the same mistake: what the first one said is enough. */
+  #ended(code: number | null): void {
+    if (!this.#stopping) this.#stop()
+    if (this.#workers.size + this.#retired.size === 0) this.#end(this.#announced ? Number(this.#failed) : (code ?? 1))
+  }
+
+  #stop(): void {
+    const again = this.#stopping
+    this.#stopping = true
+    this.#failed &&= again
+    for (const worker of [...this.#workers, ...this.#retired]) worker.process.kill('SIGTERM')
+    if (again) process.exit(1)
+  }
+
+  /** One worker after another: the new one is ready before the old one stops taking connections. */
+  async #roll(): Promise<void> {
+    this.#rollAgain = this.#rolling
+    if (this.#rolling || this.#stopping || !this.#announced) return
+    this.#rolling = true
+    await this.#replaceAll()
+    this.#rolling = false
+    if (this.#rollAgain) await this.#roll()
+  }
+
+  async #replaceAll(): Promise<void> {
+    const { log, reload } = this.#parts
+    let wanted: number
+    try {
+      wanted = reload().workers
+    } catch (error) {
+      return log.error(
+        { reason: (error as Error).message },
+        'the configuration is wrong; the gateway goes on with the old one',
+      )
     }
-    // The others would start against the same mistake: what the first one said is enough.
-    const ended = (code: number | null): void => {
-      if (!stopping) stop('SIGTERM')
-      if (Object.keys(cluster.workers ?? {}).length === 0) resolve(announced ? Number(failed) : (code ?? 1))
+    if (this.#retired.size >= retiredReloads * wanted)
+      return log.warn({ finishing: this.#retired.size }, 'not reloaded: the workers of earlier reloads still finish')
+    log.info({ workers: wanted }, 'reloading: new workers take over one by one')
+    const old = [...this.#workers]
+    for (let count = 0; count < wanted; count++) {
+      const serves = await new Promise<boolean>((resolve) => this.#start(resolve))
+      if (!serves) return this.#stopping ? undefined : log.error('a new worker did not come up; the old ones go on')
+      const [replaced] = old.splice(0, 1)
+      if (replaced !== undefined) this.#retire(replaced)
     }
-    const stop = (signal: NodeJS.Signals): void => {
-      const again = stopping
-      stopping = true
-      failed &&= again
-      for (const worker of Object.values(cluster.workers ?? {})) worker?.process.kill(signal)
-      if (again) process.exit(1)
-    }
-    process.on('SIGTERM', () => stop('SIGTERM'))
-    process.on('SIGINT', () => stop('SIGTERM'))
-    for (let count = 0; count < config.workers; count++) start()
-  })
+    for (const spare of old) this.#retire(spare)
+    log.info({ workers: wanted }, 'reloaded')
+  }
+
+  #retire(worker: Worker): void {
+    // One that has just died is replaced already.
+    if (!this.#workers.delete(worker)) return
+    this.#retired.add(worker)
+    if (worker.isConnected()) worker.send(retireMessage)
+  }
 }

@@ -1,6 +1,7 @@
 /** What is known of each connection: how much is being answered on it, and whether its bytes can be trusted. */
 import type { Server, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
+import { systemClock } from 'oncekey/http'
 
 /** One connection, from its first byte to its close. */
 export interface Connection {
@@ -9,6 +10,10 @@ export interface Connection {
   latest: ServerResponse | undefined
   /** What comes after a request that was malformed may be a part of it: nobody reads it. */
   distrusted: boolean
+  /** Two sockets joined; nothing is known of what goes on in there. */
+  isTunnel: boolean
+  /** Since when nothing is being answered, of the monotonic clock. */
+  idleSinceMs: number
 }
 
 /**
@@ -16,7 +21,7 @@ export interface Connection {
  * made them outlive the young generation, which cost 12 µs of collection a request.
  */
 export class Connections {
-  readonly #connections = new WeakMap<Duplex, Connection>()
+  readonly #connections = new Map<Duplex, Connection>()
   /** Requests that are being answered, on all of them. */
   open = 0
 
@@ -27,9 +32,23 @@ export class Connections {
   of(socket: Duplex): Connection {
     const known = this.#connections.get(socket)
     if (known !== undefined) return known
-    const connection = { open: 0, latest: undefined, distrusted: false }
+    const idleSinceMs = systemClock.monotonicMs()
+    const connection = { open: 0, latest: undefined, distrusted: false, isTunnel: false, idleSinceMs }
     this.#connections.set(socket, connection)
+    socket.once('close', () => this.#connections.delete(socket))
     return connection
+  }
+
+  /** Those that are not closed yet. */
+  get count(): number {
+    return this.#connections.size
+  }
+
+  /** Closes those on which nothing has happened for so long. */
+  closeIdle(forMs: number): void {
+    const since = systemClock.monotonicMs() - forMs
+    for (const [socket, { open, isTunnel, idleSinceMs }] of this.#connections)
+      if (open === 0 && !isTunnel && idleSinceMs <= since) socket.destroy()
   }
 
   /** A request begins to be answered; answers its connection. */
@@ -43,6 +62,7 @@ export class Connections {
 
   end(connection: Connection): void {
     connection.open -= 1
+    connection.idleSinceMs = systemClock.monotonicMs()
     this.open -= 1
   }
 

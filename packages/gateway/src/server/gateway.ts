@@ -1,8 +1,9 @@
 /** The proxy: takes requests from node:http, brings covered ones to the exchange and passes the others through. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
+import { Server as NetServer } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type Exchange, IdempotencyError, type Plan, planOf, refuse, systemClock } from 'oncekey/http'
-import { passThrough, type Upstream, upgrade, upstreamHeaders } from '../forward/index.ts'
+import { passThrough, upgrade, upstreamHeaders } from '../forward/index.ts'
 import type { Ledger, RequestAccount } from '../ledger/index.ts'
 import { BodyBudget } from './body.ts'
 import { NodeCaller } from './caller.ts'
@@ -10,45 +11,21 @@ import { Connections } from './connections.ts'
 import { declineUpgrade, isWebSocket } from './decline.ts'
 import { lineOf, type RequestLog } from './line.ts'
 import { answerMalformed, isPlain, notPlain } from './malformed.ts'
-import {
-  firstSegment,
-  type GatewayRoute,
-  type Match,
-  optionsFor,
-  type Routes,
-  type Target,
-  targetOf,
-  upstreamOf,
-} from './routing.ts'
-import { staysWithin } from './within.ts'
+import { type Destinations, type Routed, routedOf } from './routed.ts'
+import { type GatewayRoute, optionsFor, targetOf } from './routing.ts'
 
 /** What a gateway is made of. */
-export interface GatewayParts {
+export interface GatewayParts extends Destinations {
   readonly exchange: Exchange
-  /** By name; the unnamed one has the name ''. */
-  readonly upstreams: ReadonlyMap<string, Upstream>
-  /** By the name of the upstream. */
-  readonly routes: ReadonlyMap<string, Routes>
   readonly ledger: Ledger
   readonly log: RequestLog
 }
 
-interface Routed {
-  /** '' is the one without a name. */
-  readonly name: string
-  readonly upstream: Upstream
-  /** What the upstream is asked for: path and query, without its name in front. */
-  readonly target: string
-  /** Without its name in front. */
-  readonly path: string
-  readonly place: Target
-  readonly match: Match
-  /** As far as the head of the request tells. */
-  readonly route: GatewayRoute
-}
-
 /** Passed bodies up to this are read before they go on. */
 const onePieceBytes = 64 * 1024
+
+/** A client that has nothing to ask for so long takes a new connection next time, and sees this one end. */
+const retiredIdleMs = 2_000
 
 /** What is known of a request when it is refused. */
 interface Asked {
@@ -65,6 +42,7 @@ export class Gateway {
   readonly #tunnels = new Set<Duplex>()
   readonly #connections: Connections
   #stopping = false
+  #retiring = false
   #idle: (() => void) | undefined
 
   constructor(parts: GatewayParts) {
@@ -107,10 +85,26 @@ export class Gateway {
     return ended
   }
 
+  /**
+   * Takes no new connection and leaves those that are there without a word: requests on them are served, the last one each
+   * with `Connection: close`. Resolves when all are closed and
+   * all drains have ended, however long that takes.
+   */
+  async retire(): Promise<void> {
+    this.#retiring = true
+    // The one of node:http would close idle connections at once, on which a request may be on its way.
+    NetServer.prototype.close.call(this.server)
+    while (this.#connections.count + this.#connections.open > 0) {
+      await new Promise<void>((resolve) => void systemClock.setTimer(250, resolve, true))
+      this.#connections.closeIdle(retiredIdleMs)
+    }
+  }
+
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     if (this.#connections.of(request.socket).distrusted) return
     const startedMs = systemClock.monotonicMs()
     const connection = this.#connections.begin(response)
+    if (this.#retiring) response.shouldKeepAlive = false
     const method = request.method ?? ''
     const caller = new NodeCaller(response)
     const path = targetOf(request.url ?? '')?.path ?? '/'
@@ -137,7 +131,7 @@ export class Gateway {
       this.#connections.of(request.socket).distrusted = true
       throw notPlain()
     }
-    const routed = this.#route(request)
+    const routed = routedOf(this.#parts, request)
     const plan = planOf(
       { method: request.method ?? '', headers: request.rawHeaders, query: routed.place.query },
       routed.route,
@@ -208,50 +202,15 @@ export class Gateway {
     return read === undefined ? passed : passed.finally(read.release)
   }
 
-  #route(request: IncomingMessage): Routed {
-    const place = targetOf(request.url ?? '')
-    if (place === undefined) {
-      throw new IdempotencyError(
-        'unknown_upstream',
-        'The request target must be a path. Send requests to this gateway as to an ordinary server, not as to a proxy.',
-      )
-    }
-    const { upstreams, routes } = this.#parts
-    const picked = upstreamOf(upstreams, place.path)
-    const upstream = picked && upstreams.get(picked.name)
-    const rules = picked && routes.get(picked.name)
-    if (picked === undefined || upstream === undefined || rules === undefined) {
-      const known = [...upstreams.keys()].map((name) => `/${name}/`).join(', ')
-      throw new IdempotencyError(
-        'unknown_upstream',
-        `No upstream has the name "${firstSegment(place.path).name}". Paths begin with one of: ${known}.`,
-      )
-    }
-    const { name, path } = picked
-    if (!staysWithin(path)) {
-      const sentence = 'The path climbs out of its upstream by "..". Send the path that is meant, without dots.'
-      throw new IdempotencyError('unknown_upstream', sentence)
-    }
-    const match = rules.match(request.method ?? '', path)
-    return {
-      name,
-      path,
-      upstream,
-      target: place.query === '' && !request.url?.endsWith('?') ? path : `${path}?${place.query}`,
-      place,
-      match,
-      route: match.options,
-    }
-  }
-
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     if (!isWebSocket(request)) return declineUpgrade(this.server, request, socket, head)
     try {
       if (this.#stopping) throw shuttingDown()
       if (!isPlain(request)) throw notPlain()
-      const { upstream, target, route } = this.#route(request)
+      const { upstream, target, route } = routedOf(this.#parts, request)
       const headers = headersFor(request, route, false)
       this.#tunnels.add(socket)
+      this.#connections.of(socket).isTunnel = true
       socket.on('close', () => this.#tunnels.delete(socket))
       upgrade({ upstream, target, headers, request, socket, head })
     } catch (error) {
