@@ -76,6 +76,8 @@ function ask(agent: Agent | false): Promise<number | string> {
       response.on('error', (error) => resolve(error.message))
     })
     request.on('error', (error) => resolve(error.message))
+    // Node leaves a connection open that was on its way to a worker when that died.
+    request.setTimeout(3_000, () => request.destroy(new Error('no answer')))
     request.end(body)
   })
 }

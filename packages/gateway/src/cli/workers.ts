@@ -1,5 +1,6 @@
 /** `--workers N`: the primary binds and minds its workers, which share nothing but the store. */
 import cluster, { type Worker } from 'node:cluster'
+import { type AddressInfo, createServer } from 'node:net'
 import type { Logger } from 'pino'
 import type { GatewayConfig } from '../config/index.ts'
 
@@ -36,7 +37,6 @@ class Primary {
   /** Those that only finish what they have begun. */
   readonly #retired = new Set<Worker>()
   #ready = 0
-  #port = 0
   #announced = false
   #stopping = false
   #failed = false
@@ -49,12 +49,18 @@ class Primary {
     this.#parts = parts
   }
 
-  run(): Promise<number> {
+  async run(): Promise<number> {
+    const { config } = this.#parts
+    if (config.port === 0) {
+      // Workers that are replaced have to find the port that was announced, also when all of them have died.
+      const port = await freePort(config.host)
+      cluster.setupPrimary({ args: [...process.argv.slice(2), '--port', String(port)] })
+    }
     process.on('SIGTERM', () => this.#stop())
     process.on('SIGINT', () => this.#stop())
     // In a terminal it means that the terminal is gone.
     if (!process.stdout.isTTY) process.on('SIGHUP', () => void this.#roll())
-    for (let count = 0; count < this.#parts.config.workers; count++) this.#start()
+    for (let count = 0; count < config.workers; count++) this.#start()
     return new Promise((resolve) => {
       this.#end = resolve
     })
@@ -63,9 +69,6 @@ class Primary {
   /** `heard` is told whether a worker that is to take another one's place serves; then nothing takes its own. */
   #start(heard?: (serves: boolean) => void): void {
     const startedMs = performance.now()
-    // With --port 0 the system chose, and would choose anew once all workers have died: the announced port is kept.
-    if (this.#parts.config.port === 0 && this.#port > 0 && this.#workers.size + this.#retired.size === 0)
-      cluster.setupPrimary({ args: [...process.argv.slice(2), '--port', String(this.#port)] })
     const worker = cluster.fork()
     let serves = false
     this.#workers.add(worker)
@@ -93,7 +96,6 @@ class Primary {
     this.#ready += 1
     if (this.#announced || this.#ready < this.#parts.config.workers) return
     this.#announced = true
-    this.#port = port
     process.stdout.write(`${this.#parts.readyLine(port)}\n`)
   }
 
@@ -164,4 +166,16 @@ class Primary {
     this.#retired.add(worker)
     if (worker.isConnected()) worker.send(retireMessage)
   }
+}
+
+/** One that nobody listens on. An address that is not there is left to the worker, which says so. */
+function freePort(host: string): Promise<number> {
+  return new Promise((resolve) => {
+    const server = createServer()
+    server.once('error', () => resolve(0))
+    server.listen(0, host, () => {
+      const { port } = server.address() as AddressInfo
+      server.close(() => resolve(port))
+    })
+  })
 }
