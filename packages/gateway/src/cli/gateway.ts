@@ -29,6 +29,8 @@ export async function runGateway(args: readonly string[], env: NodeJS.ProcessEnv
   const running = await startGateway(config, log)
   if (cluster.isWorker) process.send?.({ ready: running.port })
   else process.stdout.write(`${readyLine(config, running.port)}\n`)
+  if (config.tls !== undefined && !cluster.isWorker && !process.stdout.isTTY)
+    process.on('SIGHUP', () => renewTls(running.gateway, () => loadGatewayConfig(args, env), log))
   const clean = await stopped(running.gateway, config.stopGraceMs, log)
   await running.close()
   return clean ? 0 : 1
@@ -47,7 +49,7 @@ async function startGateway(config: GatewayConfig, log: Logger): Promise<Running
     log.error({ err: error }, 'a request failed inside the gateway'),
   )
   const routes = new Map([...config.routes].map(([name, rules]) => [name, new Routes(rules)]))
-  const gateway = new Gateway({ exchange, upstreams, routes, ledger, log: (line) => log.debug(line) })
+  const gateway = new Gateway({ exchange, upstreams, routes, ledger, tls: config.tls, log: (line) => log.debug(line) })
   const port = await listen(gateway, config)
   return {
     gateway,
@@ -126,13 +128,25 @@ function stopped(gateway: Gateway, graceMs: number, log: Logger): Promise<boolea
   })
 }
 
+/** A certificate that was renewed; all other settings stay as they were. Workers are replaced as a whole instead. */
+function renewTls(gateway: Gateway, reload: () => GatewayConfig | undefined, log: Logger): void {
+  try {
+    const tls = reload()?.tls
+    if (tls === undefined) return
+    gateway.secure(tls)
+    log.info('the certificate was read again')
+  } catch (error) {
+    log.error({ reason: (error as Error).message }, 'the configuration is wrong; the gateway goes on with the old one')
+  }
+}
+
 /** The one line on stdout. */
 function readyLine(config: GatewayConfig, port: number): string {
   const host = config.host.includes(':') ? `[${config.host}]` : config.host
   const behind = [...config.upstreams]
     .map(([name, url]) => (name === '' ? shown(url) : `${name}=${shown(url)}`))
     .join(', ')
-  return `oncekey gateway listening on http://${host}:${port} -> ${behind} (store ${redacted(config.store)})`
+  return `oncekey gateway listening on ${config.tls === undefined ? 'http' : 'https'}://${host}:${port} -> ${behind} (store ${redacted(config.store)})`
 }
 
 function shown(url: URL): string {

@@ -1,6 +1,6 @@
 /** The key file of encryption at rest: a key a line, its id and the base64 of 32 bytes. */
-import { readFileSync, statSync } from 'node:fs'
 import type { Encryption, EncryptionKey } from 'oncekey/http'
+import { readGuarded } from './guarded.ts'
 import { UsageError } from './usage.ts'
 import type { Origin } from './values.ts'
 
@@ -12,7 +12,7 @@ const lineForm = /^([\w.-]{1,32})\s+([\w+/-]{43}=?)$/
  */
 export function readEncryption(path: string | undefined, origin: Origin): Encryption | undefined {
   if (path === undefined) return undefined
-  const lines = readGuarded(path, origin).split('\n')
+  const lines = readGuarded(path, origin, 'a key a line: an id and the base64 of 32 bytes').split('\n')
   const keys: EncryptionKey[] = []
   for (const [at, line] of lines.entries()) {
     if (line.trim() === '' || line.startsWith('#')) continue
@@ -30,24 +30,5 @@ export function readEncryption(path: string | undefined, origin: Origin): Encryp
   if (keys.length > 0) return { keys }
   throw new UsageError(
     `The file ${path} (${origin}) holds no key. Make one: echo "k1 $(head -c 32 /dev/urandom | base64)" > ${path}`,
-  )
-}
-
-/** Like ssh: keys that every user of the machine could read protect nothing. The group may, for that is how they are mounted. */
-function readGuarded(path: string, origin: Origin): string {
-  let mode: number
-  let written: string
-  try {
-    mode = statSync(path).mode
-    written = readFileSync(path, 'utf8')
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    throw new UsageError(
-      `${origin} is "${path}", which cannot be read (${code}). Name a file with a key a line: an id and the base64 of 32 bytes.`,
-    )
-  }
-  if (process.platform === 'win32' || (mode & 0o006) === 0) return written
-  throw new UsageError(
-    `The file ${path} (${origin}) is open to every user of this machine (mode ${(mode & 0o777).toString(8)}). Close it: chmod o-rwx ${path}`,
   )
 }

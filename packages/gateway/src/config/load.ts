@@ -10,6 +10,7 @@ import { routeOf } from './precedence.ts'
 import { type PresetRule, presetsFor } from './presets/index.ts'
 import type { WrittenRoute } from './schema.ts'
 import { readSettings, type Settings, settingsOf } from './settings.ts'
+import { type NamedFile, readTls, type TlsIdentity } from './tls.ts'
 import type { NamedUpstream } from './upstreams.ts'
 import { UsageError } from './usage.ts'
 
@@ -29,6 +30,8 @@ export interface GatewayConfig {
   readonly prices: readonly OwnPrice[]
   readonly pepper: Uint8Array | undefined
   readonly encryption: Encryption | undefined
+  /** Undefined: plain HTTP. */
+  readonly tls: TlsIdentity | undefined
   readonly stopGraceMs: number
   /** What holds where no rule and no preset says anything. */
   readonly route: GatewayRoute
@@ -70,6 +73,10 @@ function build(settings: Settings, upstreams: readonly NamedUpstream[]): Gateway
     throw new UsageError('--workers needs a store that processes can share, and memory: is not one. Use lmdb:PATH.')
   }
   const rules = rulesOf(settings, upstreams)
+  const named = (flag: 'tls-cert' | 'tls-key'): NamedFile => ({
+    path: settings.get(flag),
+    origin: settings.origin(flag),
+  })
   return {
     upstreams: new Map(upstreams.map(({ name, url }) => [name, url])),
     presets: new Map(upstreams.map((upstream) => [upstream.name, presetsFor(upstream).names])),
@@ -81,6 +88,7 @@ function build(settings: Settings, upstreams: readonly NamedUpstream[]): Gateway
     prices: settings.get('prices') ?? [],
     pepper: readPepper(settings.get('pepper-file'), settings.origin('pepper-file')),
     encryption: readEncryption(settings.get('encryption-key-file'), settings.origin('encryption-key-file')),
+    tls: readTls(named('tls-cert'), named('tls-key')),
     stopGraceMs: settings.get('stop-grace'),
     route: routeOf(settings),
     rules,

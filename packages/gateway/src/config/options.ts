@@ -131,6 +131,20 @@ const flagOptions = [
     help: 'encrypt answers in the store: a key a line, "id base64 of 32 bytes"; the first encrypts, all decrypt',
   },
   {
+    flag: 'tls-cert',
+    kind: 'text',
+    default: '',
+    placeholder: 'FILE',
+    help: 'speak HTTPS: the certificate in PEM, with those up to its authority; needs --tls-key',
+  },
+  {
+    flag: 'tls-key',
+    kind: 'text',
+    default: '',
+    placeholder: 'FILE',
+    help: 'the private key of --tls-cert in PEM; SIGHUP reads both again',
+  },
+  {
     flag: 'upstream-timeout',
     kind: 'duration',
     default: '30m',

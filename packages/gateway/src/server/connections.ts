@@ -1,5 +1,6 @@
 /** What is known of each connection: how much is being answered on it, and whether its bytes can be trusted. */
-import type { Server, ServerResponse } from 'node:http'
+import type { ServerResponse } from 'node:http'
+import type { Server as NetServer } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { systemClock } from 'oncekey/http'
 
@@ -25,8 +26,14 @@ export class Connections {
   /** Requests that are being answered, on all of them. */
   open = 0
 
-  constructor(server: Server) {
-    server.on('connection', (socket) => void this.of(socket))
+  /** `arrival` is the event of a connection over which HTTP is spoken: with TLS not before the handshake. */
+  constructor(server: NetServer, arrival: 'connection' | 'secureConnection') {
+    server.on(arrival, (socket: Duplex) => void this.of(socket))
+  }
+
+  /** Has HTTP been spoken over it? */
+  knows(socket: Duplex): boolean {
+    return this.#connections.has(socket)
   }
 
   of(socket: Duplex): Connection {

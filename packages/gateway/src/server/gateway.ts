@@ -1,7 +1,9 @@
 /** The proxy: takes requests from node:http, brings covered ones to the exchange and passes the others through. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
+import { createServer as createSecureServer, type Server as SecureServer } from 'node:https'
 import { Server as NetServer } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { Server as SecureNetServer } from 'node:tls'
 import { type Exchange, IdempotencyError, type Plan, planOf, refuse, systemClock } from 'oncekey/http'
 import { passThrough, upgrade, upstreamHeaders } from '../forward/index.ts'
 import type { Ledger, RequestAccount } from '../ledger/index.ts'
@@ -19,7 +21,19 @@ export interface GatewayParts extends Destinations {
   readonly exchange: Exchange
   readonly ledger: Ledger
   readonly log: RequestLog
+  /** Undefined: plain HTTP. */
+  readonly tls: TlsFiles | undefined
 }
+
+/** Certificate and private key, both as PEM. */
+export interface TlsFiles {
+  readonly cert: string
+  readonly key: string
+}
+
+const limits = { maxHeaderSize: 64 * 1024, keepAliveTimeout: 75_000, requestTimeout: 0, headersTimeout: 60_000 }
+/** A handshake is a few round trips. */
+const handshakeMs = 10_000
 
 /** Passed bodies up to this are read before they go on. */
 const onePieceBytes = 64 * 1024
@@ -36,7 +50,7 @@ interface Asked {
 
 /** A gateway that listens once `listen` has resolved. */
 export class Gateway {
-  readonly server: Server
+  readonly server: Server | SecureServer
   readonly #parts: GatewayParts
   readonly #budget = new BodyBudget()
   readonly #tunnels = new Set<Duplex>()
@@ -47,15 +61,14 @@ export class Gateway {
 
   constructor(parts: GatewayParts) {
     this.#parts = parts
-    this.server = createServer({
-      maxHeaderSize: 64 * 1024,
-      keepAliveTimeout: 75_000,
-      requestTimeout: 0,
-      headersTimeout: 60_000,
-    })
+    const { tls } = parts
+    this.server =
+      tls === undefined
+        ? createServer(limits)
+        : createSecureServer({ ...limits, ...tls, handshakeTimeout: handshakeMs })
     // Node would drop every field after the 1,000th without a word, the key among them; their size is bounded above.
     this.server.maxHeadersCount = 0
-    this.#connections = new Connections(this.server)
+    this.#connections = new Connections(this.server, tls === undefined ? 'connection' : 'secureConnection')
     this.server.on('request', (request, response) => void this.#serve(request, response))
     this.server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head))
     this.server.on('clientError', (error, socket) => answerMalformed(error, socket, this.#connections))
@@ -64,6 +77,11 @@ export class Gateway {
   /** How many requests are being answered. */
   get running(): number {
     return this.#connections.open
+  }
+
+  /** From now on new connections get this certificate. Only for a gateway that was made with one. */
+  secure(tls: TlsFiles): void {
+    if (this.server instanceof SecureNetServer) this.server.setSecureContext(tls)
   }
 
   /**

@@ -24,10 +24,10 @@ export function notPlain(): IdempotencyError {
 
 /**
  * Answers bytes that no parser takes, unless they came behind a request that is being answered: then the answer would
- * be taken for that request's, or end up in its middle, so the connection is cut.
+ * be taken for that request's, or end up in its middle, so the connection is cut. So is one whose TLS handshake failed.
  */
 export function answerMalformed(error: NodeJS.ErrnoException, socket: Duplex, connections: Connections): void {
-  if (error.code === 'ECONNRESET' || !socket.writable || connections.isBusy(socket)) {
+  if (error.code === 'ECONNRESET' || !socket.writable || !connections.knows(socket) || connections.isBusy(socket)) {
     socket.destroy()
     return
   }
