@@ -2,15 +2,12 @@
 import type { IncomingMessage } from 'node:http'
 import { IdempotencyError } from 'oncekey/http'
 
-/** All buffered bodies of a process together (http.md, Fingerprint). */
-const processBytes = 512 * 1024 * 1024
-
 /** Counts the bytes that are held in buffers. */
 export class BodyBudget {
   readonly #most: number
   #held = 0
 
-  constructor(most: number = processBytes) {
+  constructor(most: number) {
     this.#most = most
   }
 

@@ -51,6 +51,10 @@ export class Connections {
     return this.#connections.size
   }
 
+  [Symbol.iterator](): Iterator<readonly [Duplex, Connection]> {
+    return this.#connections.entries()
+  }
+
   /** Closes those on which nothing has happened for so long. */
   closeIdle(forMs: number): void {
     const since = systemClock.monotonicMs() - forMs

@@ -1,6 +1,6 @@
 /** The proxy: takes requests from node:http, brings covered ones to the exchange and passes the others through. */
-import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
-import { createServer as createSecureServer, type Server as SecureServer } from 'node:https'
+import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
+import type { Server as SecureServer } from 'node:https'
 import { Server as NetServer } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { Server as SecureNetServer } from 'node:tls'
@@ -11,8 +11,11 @@ import { BodyBudget } from './body.ts'
 import { NodeCaller } from './caller.ts'
 import { Connections } from './connections.ts'
 import { declineUpgrade, isWebSocket } from './decline.ts'
+import { type Limits, processLimits } from './limits.ts'
 import { lineOf, type RequestLog } from './line.ts'
+import { createListener, type TlsFiles } from './listener.ts'
 import { answerMalformed, isPlain, notPlain } from './malformed.ts'
+import { Pace } from './pace.ts'
 import { type Destinations, type Routed, routedOf } from './routed.ts'
 import { type GatewayRoute, optionsFor, targetOf } from './routing.ts'
 
@@ -25,18 +28,8 @@ export interface GatewayParts extends Destinations {
   readonly tls: TlsFiles | undefined
 }
 
-/** Certificate and private key, both as PEM. */
-export interface TlsFiles {
-  readonly cert: string
-  readonly key: string
-}
-
-const limits = { maxHeaderSize: 64 * 1024, keepAliveTimeout: 75_000, requestTimeout: 0, headersTimeout: 60_000 }
-/** A handshake is a few round trips. */
-const handshakeMs = 10_000
-
-/** Passed bodies up to this are read before they go on. */
-const onePieceBytes = 64 * 1024
+/** How often slow connections are looked for. */
+const paceMs = 5_000
 
 /** A client that has nothing to ask for so long takes a new connection next time, and sees this one end. */
 const retiredIdleMs = 2_000
@@ -52,26 +45,41 @@ interface Asked {
 export class Gateway {
   readonly server: Server | SecureServer
   readonly #parts: GatewayParts
-  readonly #budget = new BodyBudget()
+  readonly #limits: Limits
+  readonly #budget: BodyBudget
+  readonly #pace: Pace
   readonly #tunnels = new Set<Duplex>()
   readonly #connections: Connections
   #stopping = false
   #retiring = false
   #idle: (() => void) | undefined
 
-  constructor(parts: GatewayParts) {
+  constructor(parts: GatewayParts, limits: Limits = processLimits) {
     this.#parts = parts
+    this.#limits = limits
+    this.#budget = new BodyBudget(limits.bodiesBytes)
+    this.#pace = new Pace(limits)
     const { tls } = parts
-    this.server =
-      tls === undefined
-        ? createServer(limits)
-        : createSecureServer({ ...limits, ...tls, handshakeTimeout: handshakeMs })
-    // Node would drop every field after the 1,000th without a word, the key among them; their size is bounded above.
-    this.server.maxHeadersCount = 0
+    this.server = createListener(limits, tls)
     this.#connections = new Connections(this.server, tls === undefined ? 'connection' : 'secureConnection')
     this.server.on('request', (request, response) => void this.#serve(request, response))
     this.server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head))
-    this.server.on('clientError', (error, socket) => answerMalformed(error, socket, this.#connections))
+    this.server.on('clientError', (error: NodeJS.ErrnoException, socket) =>
+      answerMalformed(error, socket, this.#connections),
+    )
+    this.#watch(Math.min(paceMs, limits.bodyMs))
+  }
+
+  /** Cuts, again and again, who holds a connection by a trickle. */
+  #watch(everyMs: number): void {
+    systemClock.setTimer(everyMs, () => {
+      for (const [socket, connection] of this.#connections) {
+        const slow = this.#pace.judge(socket, connection, everyMs)
+        if (slow === 'reader') socket.destroy()
+        if (slow === 'body') answerMalformed({ code: 'ERR_HTTP_REQUEST_TIMEOUT' }, socket, this.#connections)
+      }
+      this.#watch(everyMs)
+    })
   }
 
   /** How many requests are being answered. */
@@ -128,6 +136,7 @@ export class Gateway {
     const path = targetOf(request.url ?? '')?.path ?? '/'
     const asked: Asked = { key: undefined, account: undefined }
     try {
+      if (connection.open > this.#limits.pipelined || this.running > this.#limits.requests) throw tooMany()
       await this.#answer(request, response, caller, asked)
     } catch (error) {
       const known =
@@ -210,8 +219,8 @@ export class Gateway {
     const { upstream, target, route } = routed
     // A small body goes on in one piece: one write less, and a connect failure can be tried again.
     const length = Number(request.headers['content-length'] ?? 0)
-    const small = body === null && length > 0 && length <= onePieceBytes
-    const read = small ? await this.#budget.read(request, onePieceBytes) : undefined
+    const small = body === null && length > 0 && length <= this.#limits.onePieceBytes
+    const read = small ? await this.#budget.read(request, this.#limits.onePieceBytes) : undefined
     if (small && read === undefined) return
     const whole = read?.body ?? body
     const headers = headersFor(request, route, whole === null)
@@ -236,6 +245,11 @@ export class Gateway {
       socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
     }
   }
+}
+
+function tooMany(): IdempotencyError {
+  const sentence = 'The gateway answers as many requests as it can at the moment. Try again later.'
+  return new IdempotencyError('too_many_waiting', sentence, { retryAfterMs: 1000 })
 }
 
 function shuttingDown(): IdempotencyError {
