@@ -39,6 +39,7 @@ async function gatewayWith(limits: Partial<Limits>, ...flags: string[]): Promise
       routes: new Map([...config.routes].map(([name, rules]) => [name, new Routes(rules)])),
       ledger,
       tls: undefined,
+      tenantRequests: config.tenantRequests,
       log: () => undefined,
     },
     { ...processLimits, ...limits },

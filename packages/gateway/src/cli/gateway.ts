@@ -49,7 +49,15 @@ async function startGateway(config: GatewayConfig, log: Logger): Promise<Running
     log.error({ err: error }, 'a request failed inside the gateway'),
   )
   const routes = new Map([...config.routes].map(([name, rules]) => [name, new Routes(rules)]))
-  const gateway = new Gateway({ exchange, upstreams, routes, ledger, tls: config.tls, log: (line) => log.debug(line) })
+  const gateway = new Gateway({
+    exchange,
+    upstreams,
+    routes,
+    ledger,
+    tls: config.tls,
+    tenantRequests: config.tenantRequests,
+    log: (line) => log.debug(line),
+  })
   const port = await listen(gateway, config)
   return {
     gateway,

@@ -32,6 +32,8 @@ export interface GatewayConfig {
   readonly encryption: Encryption | undefined
   /** Undefined: plain HTTP. */
   readonly tls: TlsIdentity | undefined
+  /** Of each process; undefined: no quota. */
+  readonly tenantRequests: number | undefined
   readonly stopGraceMs: number
   /** What holds where no rule and no preset says anything. */
   readonly route: GatewayRoute
@@ -89,6 +91,7 @@ function build(settings: Settings, upstreams: readonly NamedUpstream[]): Gateway
     pepper: readPepper(settings.get('pepper-file'), settings.origin('pepper-file')),
     encryption: readEncryption(settings.get('encryption-key-file'), settings.origin('encryption-key-file')),
     tls: readTls(named('tls-cert'), named('tls-key')),
+    tenantRequests: settings.get('tenant-requests'),
     stopGraceMs: settings.get('stop-grace'),
     route: routeOf(settings),
     rules,

@@ -110,6 +110,14 @@ const flagOptions = [
     help: 'header by which a trusted proxy names the tenant',
   },
   {
+    flag: 'tenant-requests',
+    kind: 'integer',
+    default: '',
+    placeholder: 'N',
+    bounds: [1, 10_000],
+    help: 'most requests of one tenant that run or wait in a process, and its share of the memory for bodies',
+  },
+  {
     flag: 'dangerously-allow-anonymous',
     kind: 'boolean',
     default: 'false',

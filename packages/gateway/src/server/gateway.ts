@@ -16,6 +16,7 @@ import { lineOf, type RequestLog } from './line.ts'
 import { createListener, type TlsFiles } from './listener.ts'
 import { answerMalformed, isPlain, notPlain } from './malformed.ts'
 import { Pace } from './pace.ts'
+import { type Guest, Quota } from './quota.ts'
 import { type Destinations, type Routed, routedOf } from './routed.ts'
 import { type GatewayRoute, optionsFor, targetOf } from './routing.ts'
 
@@ -26,6 +27,8 @@ export interface GatewayParts extends Destinations {
   readonly log: RequestLog
   /** Undefined: plain HTTP. */
   readonly tls: TlsFiles | undefined
+  /** Most requests of one tenant in this process; undefined: as many as of all. */
+  readonly tenantRequests: number | undefined
 }
 
 /** How often slow connections are looked for. */
@@ -39,6 +42,8 @@ interface Asked {
   /** Its key, for the echo. */
   key: string | undefined
   account: RequestAccount | undefined
+  /** Where tenants have quotas, once it has been let in. */
+  guest: Guest | undefined
 }
 
 /** A gateway that listens once `listen` has resolved. */
@@ -48,6 +53,7 @@ export class Gateway {
   readonly #limits: Limits
   readonly #budget: BodyBudget
   readonly #pace: Pace
+  readonly #quota: Quota | undefined
   readonly #tunnels = new Set<Duplex>()
   readonly #connections: Connections
   #stopping = false
@@ -59,6 +65,7 @@ export class Gateway {
     this.#limits = limits
     this.#budget = new BodyBudget(limits.bodiesBytes)
     this.#pace = new Pace(limits)
+    this.#quota = parts.tenantRequests === undefined ? undefined : new Quota(parts.tenantRequests)
     const { tls } = parts
     this.server = createListener(limits, tls)
     this.#connections = new Connections(this.server, tls === undefined ? 'connection' : 'secureConnection')
@@ -134,7 +141,7 @@ export class Gateway {
     const method = request.method ?? ''
     const caller = new NodeCaller(response)
     const path = targetOf(request.url ?? '')?.path ?? '/'
-    const asked: Asked = { key: undefined, account: undefined }
+    const asked: Asked = { key: undefined, account: undefined, guest: undefined }
     try {
       if (connection.open > this.#limits.pipelined || this.running > this.#limits.requests) throw tooMany()
       await this.#answer(request, response, caller, asked)
@@ -147,6 +154,7 @@ export class Gateway {
       if (isLast && !response.headersSent) response.setHeader('Connection', 'close')
       refuse(caller, known, { path }, { key: asked.key, waitSeconds: undefined })
     }
+    asked.guest?.leave()
     this.#connections.end(connection)
     const ms = Math.round(systemClock.monotonicMs() - startedMs)
     this.#parts.log(lineOf({ method, path, status: response.statusCode, how: caller.how, ms }, asked.account))
@@ -165,8 +173,9 @@ export class Gateway {
     )
     if (plan.kind === 'cover') asked.key = plan.echo
     if (this.#stopping) throw shuttingDown()
+    asked.guest = this.#quota?.enter({ headers: request.rawHeaders, query: routed.place.query }, routed.route)
     if (plan.kind === 'pass') return this.#pass(routed, request, response, null, plan.status)
-    const read = await this.#budget.read(request, routed.route.maxBodyBytes)
+    const read = await this.#budget.read(request, routed.route.maxBodyBytes, asked.guest?.holding)
     if (read === undefined) return
     try {
       await this.#cover(routed, plan, request, response, caller, read.body, asked)
