@@ -44,6 +44,7 @@ function optionLines(spec: OptionSpec): string {
 
 /** For options without a default. */
 const examples: Readonly<Partial<Record<OptionSpec['kind'], string>>> = {
+  integer: '100',
   list: '[]',
   jsonPaths: '[]',
   classes: '{}',
