@@ -1,7 +1,7 @@
 // Says of a row of samples whether it stays flat.
 
 /** The slope of the line through the points, by least squares. */
-export function slopeOf(points) {
+function slopeOf(points) {
   const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length
   const [atMean, valueMean] = [mean(points.map(([at]) => at)), mean(points.map(([, value]) => value))]
   let [above, below] = [0, 0]
@@ -13,7 +13,7 @@ export function slopeOf(points) {
 }
 
 /** How much a measure may grow over the judged time: a part of its mean, and so much noise. */
-export const tolerances = {
+const tolerances = {
   heapMiB: { part: 0.1, noise: 6 },
   ownMiB: { part: 0.15, noise: 15 },
   handles: { part: 0.15, noise: 40 },
@@ -21,7 +21,7 @@ export const tolerances = {
 }
 
 /** The first part is warm-up: pools fill, code is compiled, records reach their retention. */
-export const warmUp = 0.3
+const warmUp = 0.3
 
 /**
  * Judges the samples of one process, `{ atMs, <measure>… }` in order. Answers a line a measure; throws for too few samples, so that

@@ -92,6 +92,23 @@ describe.each(sharedStores)('over %s', (_, openStore) => {
     expect(audit.untold).toBeGreaterThan(0)
   })
 
+  test('an execution that died under unknown is counted as lost once, however often its key is asked for', async () => {
+    const store = freshStore()
+    const audit = new Audit(sandbox)
+    const gateway = await start(store, '--on-abandoned', 'unknown')
+    const key = freshKey()
+    const died = open(gateway, { key, behave: 'delay=60000' })
+    await until(() => sandbox.calls.length === 1, 'the provider is called')
+    await gateway.end('SIGKILL')
+    await died.heard
+    const next = await start(store, '--on-abandoned', 'unknown')
+    for (let at = 0; at < 3; at++)
+      expect(await send(next, { key })).toMatchObject({ status: 409, code: 'outcome_unknown' })
+    await next.end('SIGTERM')
+    expect(await ledgerOf(stage, store)).toEqual({ total: true, lost: 1, savedNanodollars: 0 })
+    expect(audit.untold).toBeGreaterThan(0)
+  })
+
   test('what a caller did not wait for and his retry got is saved by draining, what two share by joining', async () => {
     const store = freshStore()
     const audit = new Audit(sandbox)

@@ -115,6 +115,7 @@ const rooms: Readonly<Record<string, Room>> = {
     ],
     allows: [use('./clock.ts'), use('../core/store.ts'), use('../http/exchange.ts')],
   },
+  'packages/gateway/src/batch': gatewayRoom,
   'packages/gateway/src/server': gatewayRoom,
   'packages/gateway/src/forward': gatewayRoom,
   'packages/gateway/src/sandbox': gatewayRoom,

@@ -84,6 +84,11 @@ describe.concurrent('oncekey demo', () => {
     }
     demo.expectNothingLeft()
     expectScenes(demo.stdout, rows)
+    // The gateway's own ledger against the provider's.
+    const [, spent, saved] = /Spent \$([\d.]+), saved \$([\d.]+)\./.exec(demo.stdout) ?? []
+    const [, unknown = '0'] = /(\d+) more died with their process/.exec(demo.stdout) ?? []
+    expect(Number(spent) + Number(unknown) * (rows[0]?.guardedUsd ?? 0)).toBeCloseTo(total?.guardedUsd ?? 0, 9)
+    expect(Number(saved)).toBeGreaterThan(0)
   })
 
   it('ends with 1 and one sentence when the gateway forgets what it recorded', { timeout: 60_000 }, async () => {

@@ -1,6 +1,6 @@
 /** The flags of the operators' commands, once: help, parsing and the reference page come from this table. */
 import { parseArgs } from 'node:util'
-import { presetNames, UsageError } from '../config/index.ts'
+import { gatewayOptions, presetNames, UsageError } from '../config/index.ts'
 
 /** One flag; `flag` is without its dashes, and an empty placeholder makes it a switch. */
 export interface FlagSpec {
@@ -53,8 +53,71 @@ const naming: readonly FlagSpec[] = [
   },
 ]
 
+/** Options of the gateway that hold for a batch as well, in the order of its help. */
+export const batchGatewayFlags: readonly string[] = [
+  'upstream',
+  'store',
+  'no-migrate',
+  'lease',
+  'retention',
+  'wait',
+  'skew',
+  'on-abandoned',
+  'dangerously-allow-anonymous',
+  'pepper-file',
+  'encryption-key-file',
+  'upstream-timeout',
+  'max-body',
+  'max-outcome',
+  'config',
+]
+
+/** What means something else here, or is told better. */
+const batchMeanings: Readonly<Record<string, string>> = {
+  upstream: 'the API that the lines are for, as for the gateway; sandbox: is a pretend provider',
+  store: 'where outcomes are kept: lmdb:PATH, redis://HOST, redis+cluster://HOST,HOST or postgres://HOST/DATABASE',
+  wait: 'how long a line is waited for that another process runs',
+  'on-abandoned': 'what becomes of lines that a dead process had begun: reexecute, or unknown (never run twice)',
+  'dangerously-allow-anonymous': 'send no credential where the variable is not set',
+  'max-body': 'largest body of a line',
+}
+
+function fromGateway(name: string): FlagSpec {
+  const option = gatewayOptions.find(({ flag }) => flag === name)
+  if (option === undefined) throw new RangeError(`The gateway has no option ${name}.`)
+  const { flag, kind } = option
+  const help = batchMeanings[flag] ?? option.help
+  const known = option.default === '' || kind === 'boolean' ? '' : ` (${option.default})`
+  // One batch has one upstream.
+  return { flag, placeholder: flag === 'upstream' ? 'URL' : option.placeholder, help: `${help}${known}` }
+}
+
+const batchFlags: readonly FlagSpec[] = [
+  { flag: 'out', placeholder: 'FILE', help: 'where results go; a file that an earlier run began is gone on with' },
+  { flag: 'errors', placeholder: 'FILE', help: 'where failed lines go as well (OUT with .errors before its ending)' },
+  { flag: 'batch-id', placeholder: 'ID', help: "what keys begin with (the file's digest)" },
+  { flag: 'order', placeholder: 'ORDER', help: 'of the results: input or completion (input)' },
+  { flag: 'concurrency', placeholder: 'N', help: 'lines that run at a time, 1 to 1000 (16)' },
+  { flag: 'rpm', placeholder: 'N', help: 'requests a minute at most; limits in the answers are obeyed anyway' },
+  { flag: 'tpm', placeholder: 'N', help: 'tokens a minute at most' },
+  {
+    flag: 'gateway',
+    placeholder: 'URL',
+    help: 'send to a gateway that runs there, in place of --upstream and --store',
+  },
+  {
+    flag: 'credential-env',
+    placeholder: 'NAME',
+    help: "the variable with the API key, in place of the provider's usual",
+  },
+  { flag: 'dry-run', placeholder: '', help: 'check the file, estimate tokens and price, and send nothing' },
+  { flag: 'quiet', placeholder: '', help: 'no progress' },
+  json,
+]
+
 /** By what they are called in the code. */
 export type CommandName =
+  | 'batch'
   | 'migrate'
   | 'list'
   | 'show'
@@ -68,6 +131,12 @@ export type CommandName =
 
 /** Every command of this table, in the order of the help. */
 export const commandSpecs: Readonly<Record<CommandName, CommandSpec>> = {
+  batch: {
+    name: 'batch run',
+    operand: 'FILE.jsonl',
+    about: 'Runs the lines of a batch file. Run it again after a crash: finished lines are not paid for again.',
+    flags: [...batchFlags, ...batchGatewayFlags.map(fromGateway)],
+  },
   migrate: {
     name: 'migrate',
     operand: '',
@@ -223,9 +292,9 @@ function dashed({ flags }: CommandSpec, args: readonly string[]): string[] {
 
 /** The help of a command. */
 export function helpOf(spec: CommandSpec): string {
-  const lines = spec.flags.map(
-    ({ flag, placeholder, help }) => `  ${`--${flag}${placeholder === '' ? '' : ` ${placeholder}`}`.padEnd(26)}${help}`,
-  )
+  const shown = spec.flags.map(({ flag, placeholder }) => `--${flag}${placeholder === '' ? '' : ` ${placeholder}`}`)
+  const width = Math.max(26, ...shown.map((flag) => flag.length + 2))
+  const lines = spec.flags.map(({ help }, at) => `  ${(shown[at] ?? '').padEnd(width)}${help}`)
   const usage = ['Usage: oncekey', spec.name, spec.operand, '[flags]'].filter((part) => part !== '').join(' ')
   return [usage, '', spec.about, '', ...lines].join('\n')
 }

@@ -2,7 +2,7 @@
 import cluster from 'node:cluster'
 import type { AddressInfo } from 'node:net'
 import { isDeepStrictEqual } from 'node:util'
-import { Engine, Exchange, nodeCodings, nodeDigest, systemClock, systemRandom } from 'oncekey/http'
+import { Engine, Exchange, nodeCodings, nodeDigest, type Observer, systemClock, systemRandom } from 'oncekey/http'
 import type { Logger } from 'pino'
 import { type GatewayConfig, loadGatewayConfig, redacted } from '../config/index.ts'
 import type { Ledger } from '../ledger/index.ts'
@@ -72,10 +72,11 @@ async function startGateway(config: GatewayConfig, log: Logger): Promise<Running
   }
 }
 
-/** The engine over the store, once the store has let this process in. */
-async function openEngine(
+/** The engine over the store and its ledger, once the store has let this process in; `heard` replaces the log's lines. */
+export async function openEngine(
   config: GatewayConfig,
   log: Logger,
+  heard: Observer = (event) => logEvent(log, event),
 ): Promise<{ readonly engine: Engine; readonly ledger: Ledger; close(): Promise<void> }> {
   const { store, close } = await openStore(config.store, { migrate: config.migrate, existing: false })
   const ledger = openLedger(store, pricesOf(config), log)
@@ -86,8 +87,9 @@ async function openEngine(
     random: systemRandom,
     digest: nodeDigest,
     observer: (event) => {
-      logEvent(log, event)
+      heard(event)
       if (event.kind === 'swept') ledger.abandoned(event.abandoned)
+      if (event.kind === 'abandoned') ledger.abandoned(1)
     },
     ...(config.pepper === undefined ? {} : { pepper: config.pepper }),
     ...(config.encryption === undefined ? {} : { encryption: config.encryption }),

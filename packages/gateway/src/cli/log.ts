@@ -22,6 +22,8 @@ export function logEvent(log: Logger, event: OnceEvent): void {
       if (event.as === 'unknown')
         log.error({ recordId: event.recordId }, 'the outcome of a request is unknown; it will not be run again')
       return
+    case 'abandoned':
+      return log.error({ recordId: event.recordId }, 'a request was abandoned by its process; its outcome is unknown')
     case 'superseded':
       return log.warn({ recordId: event.recordId }, 'another attempt recorded its outcome first')
     case 'unrecorded':

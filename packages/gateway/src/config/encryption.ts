@@ -12,7 +12,7 @@ const lineForm = /^([\w.-]{1,32})\s+([\w+/-]{43}=?)$/
  */
 export function readEncryption(path: string | undefined, origin: Origin): Encryption | undefined {
   if (path === undefined) return undefined
-  const lines = readGuarded(path, origin, 'a key a line: an id and the base64 of 32 bytes').split('\n')
+  const lines = readGuarded(path, origin, 'a file with a key a line: an id and the base64 of 32 bytes').split('\n')
   const keys: EncryptionKey[] = []
   for (const [at, line] of lines.entries()) {
     if (line.trim() === '' || line.startsWith('#')) continue

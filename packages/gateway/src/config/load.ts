@@ -1,5 +1,6 @@
 /** The gateway's configuration, built from its settings. */
 import type { Encryption } from 'oncekey/http'
+import { reconcilerFor } from 'oncekey/providers'
 import type { OwnPrice } from '../ledger/index.ts'
 import type { GatewayRoute, RouteRule, UpstreamRoutes } from '../server/index.ts'
 import { readEncryption } from './encryption.ts'
@@ -113,6 +114,12 @@ function rulesOf({ file }: Settings, upstreams: readonly NamedUpstream[]): reado
       const place = placeIn(file?.path ?? '')(['routes', index, 'upstream'])
       const known = names.filter((name) => name !== '').join(', ') || 'none'
       throw new UsageError(`${place} is "${upstream}", which no upstream is named. Known: ${known}.`)
+    }
+    if (said['onAbandoned'] === 'reconcile' && reconcilerFor(path) === undefined) {
+      const place = placeIn(file?.path ?? '')(['routes', index, 'onAbandoned'])
+      throw new UsageError(
+        `${place} is reconcile, and nobody knows how to find what ${path} makes. Use unknown; reconcile is for paths that end in /batches.`,
+      )
     }
     return { path, methods: methods?.map((method) => method.toUpperCase()), upstream, said }
   })

@@ -24,6 +24,8 @@ export interface OptionSpec {
   readonly help: string
   readonly placeholder: string
   readonly words?: readonly string[]
+  /** Of a choice: words that make sense in a route only. */
+  readonly routeWords?: readonly string[]
   /** Of an integer. */
   readonly bounds?: readonly [number, number]
   /** Of a duration, ms. */

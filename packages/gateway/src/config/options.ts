@@ -79,6 +79,7 @@ const flagOptions = [
     flag: 'on-abandoned',
     kind: 'choice',
     words: ['reexecute', 'unknown'],
+    routeWords: ['reconcile'],
     default: 'reexecute',
     placeholder: 'POLICY',
     perRoute: true,
@@ -175,6 +176,14 @@ const flagOptions = [
     placeholder: 'SIZE',
     perRoute: true,
     help: 'largest request body that is covered',
+  },
+  {
+    flag: 'max-upload',
+    kind: 'size',
+    default: '8gb',
+    placeholder: 'SIZE',
+    perRoute: true,
+    help: 'the same for files: what is no JSON and no form is kept on the disk while it comes in',
   },
   {
     flag: 'max-outcome',

@@ -1,5 +1,5 @@
 /** What holds for a request, and who says it: the one place where routes, presets and the top level meet. */
-import { policyOf, routeDefaults } from 'oncekey/http'
+import { type OnAbandoned, policyOf, routeDefaults } from 'oncekey/http'
 import type { GatewayRoute } from '../server/index.ts'
 import { classifyBy } from './classify.ts'
 import { schemaOf } from './kinds.ts'
@@ -29,7 +29,7 @@ export function routeOf(settings: Settings, own?: WrittenRoute, preset?: PresetR
   return {
     ...routeDefaults,
     policy: policyOf({
-      onAbandoned: get('on-abandoned'),
+      onAbandoned: get('on-abandoned') as OnAbandoned,
       leaseMs: get('lease'),
       retentionMs: get('retention'),
       waitMs: get('wait'),
@@ -48,6 +48,7 @@ export function routeOf(settings: Settings, own?: WrittenRoute, preset?: PresetR
     ignore: get('ignore') ?? [],
     replayHeaders: get('replay-headers') ?? [],
     maxBodyBytes: get('max-body'),
+    maxUploadBytes: get('max-upload'),
     maxOutcomeBytes: get('max-outcome'),
     dangerouslyAllowAnonymous: get('dangerously-allow-anonymous'),
     upstreamTimeoutMs: get('upstream-timeout'),

@@ -35,7 +35,7 @@ const matched = {
     .meta({ description: 'the rule is for the upstream of this name only' }),
 }
 
-const route = keysAndValues({ ...matched, ...shapeOf(gatewayOptions.filter(({ perRoute }) => perRoute)) }, holds)
+const route = keysAndValues({ ...matched, ...shapeOf(routeOptions()) }, holds)
 
 /** The whole file. */
 export const fileSchema: z.ZodType<WrittenFile> = keysAndValues(
@@ -65,6 +65,14 @@ export function jsonSchema(): object {
       Object.entries(properties ?? {}).map(([name, property]) => [name, withDefault(name, Object(property))]),
     ),
   }
+}
+
+/** Some words make sense in a route only. */
+function routeOptions(): readonly OptionSpec[] {
+  const options = gatewayOptions.filter(({ perRoute }) => perRoute)
+  return options.map((spec) =>
+    spec.words === undefined ? spec : { ...spec, words: [...spec.words, ...(spec.routeWords ?? [])] },
+  )
 }
 
 function shapeOf(specs: readonly OptionSpec[]): Readonly<Record<string, z.ZodType>> {

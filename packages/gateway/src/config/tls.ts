@@ -59,7 +59,7 @@ function readCertificate(path: string, origin: Origin): { readonly pem: string; 
 }
 
 function readKey(path: string, origin: Origin): { readonly pem: string; readonly parsed: KeyObject } {
-  const pem = readGuarded(path, origin, 'the private key in PEM')
+  const pem = readGuarded(path, origin, 'a file with the private key in PEM')
   try {
     return { pem, parsed: createPrivateKey(pem) }
   } catch {

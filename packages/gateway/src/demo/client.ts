@@ -50,7 +50,9 @@ export class Client {
   /** `heard` gets the text so far, each time there is more. */
   async stream(call: Call, heard: (reply: Reply) => void): Promise<Reply> {
     const { data, response } = await this.#openai(call)
-      .chat.completions.create(question(call.ask, { stream: true as const }), { headers: headersOf(call) })
+      .chat.completions.create(question(call.ask, { stream: true as const, stream_options: { include_usage: true } }), {
+        headers: headersOf(call),
+      })
       .withResponse()
       .catch(unanswered)
     const how = response.headers.get('idempotency-status')

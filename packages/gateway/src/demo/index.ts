@@ -67,6 +67,7 @@ async function play(show: Show): Promise<void> {
     await killedDuring(show),
   ]
   bill(show, outcomes)
+  await counted(show)
   const version = stage.provider.calls[0]?.headers['x-stainless-package-version']
   const seconds = ((performance.now() - startedMs) / 1000).toFixed(0)
   screen.line(screen.in('dim', `openai ${version}, Node ${process.versions.node}, ${seconds} s.`))
@@ -93,6 +94,14 @@ function bill({ screen, stage }: Show, outcomes: readonly Outcome[]): void {
   screen.line()
   const asked = outcomes.length
   screen.line(`${asked} questions: ${without.calls} paid calls without Oncekey, ${guarded.calls} with it, one each.`)
+  screen.line()
+}
+
+/** The gateway's own count, which has to be the provider's. */
+async function counted({ screen, stage }: Show): Promise<void> {
+  const printed = (await stage.ledger()).trim().split('\n')
+  screen.line(screen.in('bold', 'What the gateway counted itself: oncekey ledger'))
+  for (const line of printed) screen.line(`   ${line}`.trimEnd())
   screen.line()
 }
 

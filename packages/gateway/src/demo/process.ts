@@ -1,5 +1,5 @@
 /** The gateway as its own process, so that it can be killed like one. */
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
 const bin = fileURLToPath(new URL('../../bin/oncekey.mjs', import.meta.url))
@@ -11,8 +11,23 @@ const startWithinMs = 15_000
 export interface GatewayProcess {
   readonly pid: number
   readonly url: string
-  /** kill -9; resolves when the process is gone. */
-  kill(): Promise<void>
+  /** kill -9, or gently; resolves when the process is gone. */
+  end(signal: 'SIGKILL' | 'SIGTERM'): Promise<void>
+}
+
+/** Runs another command to its end; resolves to what it printed. */
+export function runCommand(args: readonly string[], env: NodeJS.ProcessEnv): Promise<string> {
+  return new Promise((resolve, reject) => {
+    execFile(process.execPath, [bin, ...args], { env: plain(env) }, (error, stdout, stderr) => {
+      if (error === null) resolve(stdout)
+      else reject(new Error(`oncekey ${args[0]} failed in the demo: ${stderr.trim()}`))
+    })
+  })
+}
+
+/** The variables of a gateway that the user runs must not change what is shown. */
+function plain(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('ONCEKEY_')))
 }
 
 /** Starts `oncekey gateway` on a free port. `born` hears of the child at once, so that whoever stops can end it. */
@@ -21,10 +36,8 @@ export function startGateway(
   env: NodeJS.ProcessEnv,
   born: (child: ChildProcess) => void,
 ): Promise<GatewayProcess> {
-  // The variables of a gateway that the user runs must not change what is shown.
-  const plain = Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('ONCEKEY_')))
   const child = spawn(process.execPath, [bin, 'gateway', '--port', '0', ...flags], {
-    env: plain,
+    env: plain(env),
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   born(child)
@@ -45,8 +58,8 @@ export function startGateway(
       resolve({
         pid: child.pid ?? 0,
         url,
-        kill: () => {
-          child.kill('SIGKILL')
+        end: (signal) => {
+          child.kill(signal)
           return gone
         },
       })

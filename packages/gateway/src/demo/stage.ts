@@ -1,12 +1,12 @@
 /** All that the demo sets up: provider, two flaky networks, the gateway and its directory; and how it goes away again. */
 import type { ChildProcess } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Sandbox, startSandbox } from '../sandbox/index.ts'
+import { pretendPrice, type Sandbox, startSandbox } from '../sandbox/index.ts'
 import { type Paid, paid } from './bill.ts'
 import { FlakyNetwork } from './network.ts'
-import { type GatewayProcess, startGateway } from './process.ts'
+import { type GatewayProcess, runCommand, startGateway } from './process.ts'
 
 /** Short, since a duplicate of a call whose gateway died waits for it to run out. */
 export const leaseMs = 3_000
@@ -21,6 +21,8 @@ export class Stage {
   readonly guarded: FlakyNetwork
   readonly directory: string
   readonly #env: NodeJS.ProcessEnv
+  readonly #store: string
+  readonly #config: string
   readonly #children: ChildProcess[] = []
   #gateway: Promise<GatewayProcess> | undefined
 
@@ -28,6 +30,10 @@ export class Stage {
     this.provider = provider
     this.#env = env
     this.directory = temporaryDirectory()
+    this.#store = `lmdb:${join(this.directory, 'store')}`
+    this.#config = join(this.directory, 'oncekey.json')
+    const { model, ...price } = pretendPrice
+    writeFileSync(this.#config, JSON.stringify({ prices: { [model]: price } }))
     this.direct = new FlakyNetwork(() => Promise.resolve(provider.url))
     this.guarded = new FlakyNetwork(async () => (await this.gateway()).url)
   }
@@ -45,7 +51,7 @@ export class Stage {
   /** The one gateway of the moment; the first call, and the first after a kill, starts it on the same directory. */
   gateway(): Promise<GatewayProcess> {
     this.#gateway ??= startGateway(
-      ['--upstream', this.provider.url, '--store', `lmdb:${this.directory}`, ...flags],
+      ['--upstream', this.provider.url, '--store', this.#store, '--config', this.#config, ...flags],
       this.#env,
       (child) => this.#children.push(child),
     )
@@ -53,10 +59,20 @@ export class Stage {
   }
 
   /** kill -9. */
-  async killGateway(): Promise<void> {
+  killGateway(): Promise<void> {
+    return this.#endGateway('SIGKILL')
+  }
+
+  /** What the gateway has counted itself, as `oncekey ledger` prints it. Ends the gateway, gently. */
+  async ledger(): Promise<string> {
+    await this.#endGateway('SIGTERM')
+    return runCommand(['ledger', '--by', 'tenant', '--store', this.#store], this.#env)
+  }
+
+  async #endGateway(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
     const gateway = await this.gateway()
     this.#gateway = undefined
-    await gateway.kill()
+    await gateway.end(signal)
   }
 
   /** What the provider's ledger says of the calls with this marker; without one, of all. */

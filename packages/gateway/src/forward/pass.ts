@@ -20,7 +20,7 @@ export interface Passing {
   readonly request: IncomingMessage
   readonly response: ServerResponse
   /** Already read, or null to stream what the caller sends. */
-  readonly body: Buffer | null
+  readonly body: Buffer | (() => NodeJS.ReadableStream) | null
   readonly status: 'ignored' | 'bypassed'
   readonly timeoutMs: number
 }

@@ -12,7 +12,8 @@ export interface ForwardRequest {
   readonly target: string
   /** Raw list of names and values. */
   readonly headers: string[]
-  readonly body: Buffer | NodeJS.ReadableStream | null
+  /** A function opens one that can be sent again from its begin. */
+  readonly body: Buffer | NodeJS.ReadableStream | (() => NodeJS.ReadableStream) | null
   /** For the head, and between two bytes. */
   readonly timeoutMs: number
 }
@@ -53,7 +54,7 @@ export class Upstream {
     return this.#prefix + target
   }
 
-  /** Starts a call. A body in memory may be sent again after a failed connect; a stream never is. */
+  /** Starts a call. A body that is here whole may be sent again after a failed connect; a stream never is. */
   call(request: ForwardRequest, events: UpstreamEvents): UpstreamCall {
     const call = new Call(this.#pool, this.#circuit, { ...request, target: this.path(request.target) }, events)
     call.begin()
@@ -102,7 +103,7 @@ class Call implements UpstreamCall {
           method: method as 'POST',
           path: target,
           headers,
-          body: body as Buffer | null,
+          body: (typeof body === 'function' ? body() : body) as Buffer | null,
           // undici's own limits of 300 s would cut long generations.
           headersTimeout: timeoutMs,
           bodyTimeout: timeoutMs,
@@ -166,7 +167,7 @@ class Call implements UpstreamCall {
 
   #onError(error: Error, attempt: number): void {
     const { body } = this.#request
-    const replayable = body === null || Buffer.isBuffer(body)
+    const replayable = !isStream(body)
     // While nobody is let through one failure is enough to say that it is still away.
     const tries = this.#circuit.open ? 1 : connectTries
     if (!this.#sent && replayable && !this.#over && attempt < tries && isConnectFailure(error)) {
@@ -183,8 +184,7 @@ class Call implements UpstreamCall {
     // A body that streams fails with its caller, and what undici refuses by itself is the caller's mistake too: nobody may
     // shut an upstream for others with these.
     const { body } = this.#request
-    const isTheirs =
-      (body !== null && !Buffer.isBuffer(body)) || /^UND_ERR_(?!CONNECT_TIMEOUT|SOCKET)/.test(codeOf(error))
+    const isTheirs = isStream(body) || /^UND_ERR_(?!CONNECT_TIMEOUT|SOCKET)/.test(codeOf(error))
     if (this.#over || isTheirs) this.#circuit.withdrawn(this.#startedMs)
     else this.#circuit.failed(this.#startedMs, error)
   }
@@ -194,6 +194,11 @@ class Call implements UpstreamCall {
     this.#over = true
     this.#events.fail(failure)
   }
+}
+
+/** One that comes once: not held in memory, nor to be read again from the disk. */
+function isStream(body: ForwardRequest['body']): boolean {
+  return body !== null && !Buffer.isBuffer(body) && typeof body !== 'function'
 }
 
 function isTimeout(error: Error): boolean {

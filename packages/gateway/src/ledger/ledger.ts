@@ -67,7 +67,7 @@ export class Ledger {
     this.#schedule(now)
   }
 
-  /** Executions that the sweeper found abandoned: nobody knows whose they were or what they used. */
+  /** Executions found abandoned under `unknown`: nobody knows whose they were or what they used. */
   abandoned(count: number): void {
     if (count === 0) return
     this.count({ day: this.#today(), tenant: '', upstream: '', route: '', model: '' }, { lost: count }, true)

@@ -5,6 +5,8 @@ import { type Dimension, type Line, saved } from './summary.ts'
 interface Column {
   readonly title: string
   readonly of: (counts: Counts) => string
+  /** Left out where nothing was counted under it. */
+  readonly onlyWith?: Counter
 }
 
 const count =
@@ -19,28 +21,29 @@ const money =
 /** `+n?` beside an amount: so many requests more, of which no price is known. */
 const columns: readonly Column[] = [
   { title: 'executed', of: count('executed') },
-  { title: 'lost', of: count('lost') },
+  { title: 'lost', of: count('lost'), onlyWith: 'lost' },
   { title: 'tokens in', of: count('inputTokens') },
   { title: 'out', of: count('outputTokens') },
   { title: 'spent', of: (counts) => dollars(counts.nanodollars ?? 0, unknownPrices(counts)) },
-  { title: 'replayed', of: count('replayed') },
-  { title: 'saved', of: money('replayedNanodollars', 'replayedUnpriced') },
-  { title: 'joined', of: count('joined') },
-  { title: 'saved', of: money('joinedNanodollars', 'joinedUnpriced') },
-  { title: 'drained', of: count('drained') },
-  { title: 'saved', of: money('drainedNanodollars', 'drainedUnpriced') },
-  { title: 'resumed', of: count('resumed') },
-  { title: 'saved', of: money('resumedNanodollars', 'resumedUnpriced') },
+  { title: 'replayed', of: count('replayed'), onlyWith: 'replayed' },
+  { title: 'saved', of: money('replayedNanodollars', 'replayedUnpriced'), onlyWith: 'replayed' },
+  { title: 'joined', of: count('joined'), onlyWith: 'joined' },
+  { title: 'saved', of: money('joinedNanodollars', 'joinedUnpriced'), onlyWith: 'joined' },
+  { title: 'drained', of: count('drained'), onlyWith: 'drained' },
+  { title: 'saved', of: money('drainedNanodollars', 'drainedUnpriced'), onlyWith: 'drained' },
+  { title: 'resumed', of: count('resumed'), onlyWith: 'resumed' },
+  { title: 'saved', of: money('resumedNanodollars', 'resumedUnpriced'), onlyWith: 'resumed' },
 ]
 
 /** Lines under their titles, a total below, and in words what is not known. */
 export function pageOf(by: readonly Dimension[], lines: readonly Line[], total: Counts): string {
-  const titles = [...by, ...columns.map(({ title }) => title)]
+  const shown = columns.filter(({ onlyWith }) => onlyWith === undefined || (total[onlyWith] ?? 0) > 0)
+  const titles = [...by, ...shown.map(({ title }) => title)]
   const body = lines.map(({ of, counts }) => [
     ...by.map((dimension) => of[dimension] || '–'),
-    ...columns.map((column) => column.of(counts)),
+    ...shown.map((column) => column.of(counts)),
   ])
-  const sum = [...by.map((_, at) => (at === 0 ? 'total' : '')), ...columns.map((column) => column.of(total))]
+  const sum = [...by.map((_, at) => (at === 0 ? 'total' : '')), ...shown.map((column) => column.of(total))]
   const rows = by.length === 0 ? [titles, sum] : [titles, ...body, sum]
   const widths = titles.map((_, at) => Math.max(...rows.map((row) => row[at]?.length ?? 0)))
   const text = rows.map((row) =>

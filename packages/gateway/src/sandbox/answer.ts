@@ -1,5 +1,6 @@
 /** What the pretend provider says, before it is framed, coded and broken on the way. */
 import type { Behaviour } from './behaviour.ts'
+import type { Kept } from './kept.ts'
 import type { Tokens } from './ledger.ts'
 import type { SandboxRequest } from './request.ts'
 import { structuredText, type ToolCall, toolCallOf } from './wishes.ts'
@@ -44,6 +45,7 @@ export interface Asked {
   readonly request: SandboxRequest
   readonly behaviour: Behaviour
   readonly tokens: Tokens
+  readonly kept: Kept
 }
 
 const defaultEvents = 5

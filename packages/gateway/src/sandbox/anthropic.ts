@@ -70,20 +70,30 @@ const created = '2025-10-09T08:53:20Z'
 
 /** `POST …/messages/batches` and what is asked about one afterwards. */
 export function messageBatch(asked: Asked, name: string | undefined): Answer {
+  const kept = asked.kept.find('message_batch', name)
+  if (kept !== undefined) return ok(kept)
   const requests = asked.request.json?.requests
   const processing = Array.isArray(requests) ? requests.length : 0
-  return ok({
+  const made = {
     id: name ?? `msgbatch_${asked.id}`,
     type: 'message_batch',
     processing_status: 'in_progress',
     request_counts: { processing, succeeded: 0, errored: 0, canceled: 0, expired: 0 },
-    created_at: created,
-    expires_at: '2025-10-10T08:53:20Z',
+    created_at: new Date().toISOString(),
+    expires_at: new Date(Date.now() + 86_400_000).toISOString(),
     archived_at: null,
     cancel_initiated_at: null,
     ended_at: null,
     results_url: null,
-  })
+  }
+  if (name === undefined) asked.kept.add('message_batch', made)
+  return ok(made)
+}
+
+/** `GET …/messages/batches`. */
+export function messageBatches(asked: Asked): Answer {
+  const query = new URLSearchParams(asked.request.path.split('?', 2)[1])
+  return ok(asked.kept.page('message_batch', query.get('after_id') ?? undefined, Number(query.get('limit') ?? 20)))
 }
 
 /** `POST …/files` of a client of Anthropic's. */

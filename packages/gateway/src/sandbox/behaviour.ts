@@ -11,6 +11,10 @@ export interface Behaviour {
   readonly retryAfter?: string
   readonly retryAfterMs?: string
   readonly shouldRetry?: string
+  /** So many requests are left, by the answer's headers. */
+  readonly remaining?: number
+  /** When there are more again, ms from now. */
+  readonly resetMs?: number
   /** Destroys the socket after this many bytes of the body as sent. */
   readonly cut?: number
   /** Bills, then destroys the socket without a head. */
@@ -64,7 +68,18 @@ const flags: Readonly<Record<string, Partial<Behaviour>>> = {
   'one-newline-end': { lastLine: 'one' },
 }
 
-type NumberName = 'delayMs' | 'status' | 'cut' | 'truncate' | 'errorEvent' | 'events' | 'gapMs' | 'size' | 'silenceMs'
+type NumberName =
+  | 'delayMs'
+  | 'status'
+  | 'cut'
+  | 'truncate'
+  | 'errorEvent'
+  | 'events'
+  | 'gapMs'
+  | 'size'
+  | 'silenceMs'
+  | 'remaining'
+  | 'resetMs'
 
 const numbers: Readonly<Record<string, NumberName>> = {
   delay: 'delayMs',
@@ -76,6 +91,8 @@ const numbers: Readonly<Record<string, NumberName>> = {
   gap: 'gapMs',
   size: 'size',
   silence: 'silenceMs',
+  remaining: 'remaining',
+  'reset-ms': 'resetMs',
 }
 
 const texts: Readonly<Record<string, 'retryAfter' | 'retryAfterMs' | 'shouldRetry'>> = {

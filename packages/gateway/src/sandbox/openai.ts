@@ -129,7 +129,9 @@ export function file(asked: Asked, name: string | undefined): Answer {
 /** `POST …/batches` and what is asked about one afterwards. */
 export function batch(asked: Asked, name: string | undefined): Answer {
   const { json } = asked.request
-  return ok({
+  const kept = asked.kept.find('batch', name)
+  if (kept !== undefined) return ok(kept)
+  const made = {
     id: name ?? `batch_${asked.id}`,
     object: 'batch',
     endpoint: json?.endpoint ?? '/v1/chat/completions',
@@ -137,10 +139,18 @@ export function batch(asked: Asked, name: string | undefined): Answer {
     input_file_id: json?.input_file_id ?? `file-${asked.id}`,
     completion_window: '24h',
     status: 'validating',
-    created_at: createdAt,
+    created_at: Math.floor(Date.now() / 1000),
     request_counts: { total: 0, completed: 0, failed: 0 },
     metadata: json?.metadata ?? null,
-  })
+  }
+  if (name === undefined) asked.kept.add('batch', made)
+  return ok(made)
+}
+
+/** `GET …/batches`. */
+export function batches(asked: Asked): Answer {
+  const query = new URLSearchParams(asked.request.path.split('?', 2)[1])
+  return ok(asked.kept.page('batch', query.get('after') ?? undefined, Number(query.get('limit') ?? 20)))
 }
 
 /** A JSON answer of status 200. */

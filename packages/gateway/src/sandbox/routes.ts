@@ -1,8 +1,8 @@
 /** Which endpoint answers a request. */
 import { type Answer, type Asked, type Dialect, errorValue } from './answer.ts'
-import { keptFile, message, messageBatch } from './anthropic.ts'
+import { keptFile, message, messageBatch, messageBatches } from './anthropic.ts'
 import { generateContent, streamGenerateContent } from './gemini.ts'
-import { batch, chatCompletion, embeddings, file, models, speech, transcription } from './openai.ts'
+import { batch, batches, chatCompletion, embeddings, file, models, speech, transcription } from './openai.ts'
 import { response } from './responses.ts'
 
 /** An endpoint: what it costs and what it says. */
@@ -63,7 +63,9 @@ const routes: readonly Route[] = [
     dialect: 'anthropic',
     answer: messageBatch,
   },
+  { ...openai, methods: ['GET'], path: /\/messages\/batches$/, dialect: 'anthropic', answer: messageBatches },
   { ...work, methods: ['POST'], path: /\/batches$/, answer: batch },
+  { ...openai, methods: ['GET'], path: /\/batches$/, answer: batches },
   { ...openai, methods: ['GET'], path: /\/batches\/([^/]+)$/, answer: batch },
 ]
 

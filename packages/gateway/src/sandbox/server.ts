@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { type Answer, type Asked, errorValue, eventCount } from './answer.ts'
 import { type Behaviour, parseBehaviour } from './behaviour.ts'
 import { deliver } from './delivery.ts'
+import { Kept } from './kept.ts'
 import { Ledger, type OpenCall, pretendPriceUsd, type SandboxCall } from './ledger.ts'
 import { readRequest, type SandboxRequest } from './request.ts'
 import { type Endpoint, endpointOf } from './routes.ts'
@@ -18,6 +19,8 @@ export interface Sandbox {
   /** The next calls, one each, behave so; words as in the `x-sandbox` header, `ok` for nothing. Throws on an unknown word. */
   plan(behaviours: readonly string[]): void
   billUsd(): number
+  /** What it has made: `batch` and `message_batch`. */
+  readonly kept: Kept
   /** Forgets calls, bill and plan. Calls that run go on unseen. */
   reset(): void
   /** Cuts what runs. */
@@ -54,6 +57,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     },
     plan: (behaviours) => provider.plan(behaviours),
     billUsd: () => provider.ledger.billUsd(),
+    kept: provider.kept,
     reset: () => provider.reset(),
     close: () =>
       new Promise((resolve) => {
@@ -65,6 +69,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
 
 class Provider {
   readonly ledger: Ledger = new Ledger()
+  readonly kept: Kept = new Kept()
   readonly #latencyMs: number
   #planned: Behaviour[] = []
 
@@ -78,6 +83,7 @@ class Provider {
 
   reset(): void {
     this.ledger.reset()
+    this.kept.reset()
     this.#planned = []
   }
 
@@ -111,7 +117,7 @@ class Provider {
       startedAt: Date.now(),
       costUsd,
     })
-    const answer = answerOf({ n: call.n, id, request, behaviour, tokens }, endpoint, refusal)
+    const answer = answerOf({ n: call.n, id, request, behaviour, tokens, kept: this.kept }, endpoint, refusal)
     const gone = watch(response, call)
     const headers = headersOf(endpoint, behaviour, call, id)
     await deliver(response, { call, id, answer, behaviour, headers, gone: gone.signal, onCut: gone.cut }).catch(
@@ -181,18 +187,31 @@ function answerOf(asked: Asked, endpoint: Endpoint, refusal: string | undefined)
 /** What real providers send along, of which a replay may keep some and must not keep the rest. */
 function headersOf(endpoint: Endpoint, behaviour: Behaviour, call: OpenCall, id: string): Record<string, string> {
   const { retryAfter, retryAfterMs, shouldRetry } = behaviour
-  const prefix =
-    endpoint.dialect === 'anthropic' ? 'anthropic-ratelimit-requests-remaining' : 'x-ratelimit-remaining-requests'
   return {
     'x-request-id': `req_${id}`,
     'request-id': `req_${id}`,
-    [prefix]: String(Math.max(0, 10_000 - call.n)),
+    ...rateLimitsOf(endpoint, behaviour, call),
     'set-cookie': `__sandbox=${id}; path=/; HttpOnly`,
     ...(endpoint.dialect === 'openai' ? { 'openai-processing-ms': '7', 'openai-version': '2020-10-01' } : {}),
     ...(endpoint.dialect === 'anthropic' ? { 'anthropic-organization-id': 'org-sandbox' } : {}),
     ...(retryAfter === undefined ? {} : { 'retry-after': retryAfter }),
     ...(retryAfterMs === undefined ? {} : { 'retry-after-ms': retryAfterMs }),
     ...(shouldRetry === undefined ? {} : { 'x-should-retry': shouldRetry }),
+  }
+}
+
+/** What is left, and when there is more: OpenAI says how long that takes, Anthropic at what time it is. */
+function rateLimitsOf(endpoint: Endpoint, behaviour: Behaviour, call: OpenCall): Record<string, string> {
+  const { remaining = Math.max(0, 10_000 - call.n), resetMs } = behaviour
+  if (endpoint.dialect !== 'anthropic')
+    return {
+      'x-ratelimit-remaining-requests': String(remaining),
+      ...(resetMs === undefined ? {} : { 'x-ratelimit-reset-requests': `${resetMs}ms` }),
+    }
+  const at = new Date(Date.now() + (resetMs ?? 0)).toISOString()
+  return {
+    'anthropic-ratelimit-requests-remaining': String(remaining),
+    ...(resetMs === undefined ? {} : { 'anthropic-ratelimit-requests-reset': at }),
   }
 }
 

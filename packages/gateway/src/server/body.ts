@@ -1,7 +1,20 @@
 /** Reads a request's body whole, bounded for the request and for the process. */
 import type { IncomingMessage } from 'node:http'
-import { IdempotencyError } from 'oncekey/http'
+import type { Readable } from 'node:stream'
+import { IdempotencyError, type StreamedContent } from 'oncekey/http'
 import { exceeded, type Holding } from './quota.ts'
+
+/** A body that is here whole. */
+export interface HeldBody {
+  /** Empty where it is `streamed`. */
+  readonly body: Buffer
+  /** What was read of a body that is on the disk. */
+  readonly streamed: StreamedContent | undefined
+  /** What is sent on. */
+  readonly send: Buffer | (() => Readable)
+  /** Has to be called once. */
+  release(): void
+}
 
 /** Counts the bytes that are held in buffers. */
 export class BodyBudget {
@@ -22,7 +35,7 @@ export class BodyBudget {
     request: IncomingMessage,
     maxBytes: number,
     holder: Pick<Holding, 'bytes'> = { bytes: Number.NEGATIVE_INFINITY },
-  ): Promise<{ body: Buffer; release: () => void } | undefined> {
+  ): Promise<HeldBody | undefined> {
     const declared = Number(request.headers['content-length'] ?? 0)
     if (declared > maxBytes) return Promise.reject(tooLarge(maxBytes))
     const refusal = this.#refusal(holder, declared)
@@ -53,7 +66,8 @@ export class BodyBudget {
       request.on('data', take)
       request.on('end', () => {
         const [only] = chunks
-        resolve({ body: chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks, length), release })
+        const body = chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks, length)
+        resolve({ body, streamed: undefined, send: body, release })
       })
       request.on('close', () => {
         if (request.complete) return

@@ -5,9 +5,9 @@ import { Server as NetServer } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { Server as SecureNetServer } from 'node:tls'
 import { type Exchange, IdempotencyError, type Plan, planOf, refuse, systemClock } from 'oncekey/http'
-import { passThrough, upgrade, upstreamHeaders } from '../forward/index.ts'
+import { getBehind, passThrough, upgrade, upstreamHeaders } from '../forward/index.ts'
 import type { Ledger, RequestAccount } from '../ledger/index.ts'
-import { BodyBudget } from './body.ts'
+import { BodyBudget, type HeldBody } from './body.ts'
 import { NodeCaller } from './caller.ts'
 import { Connections } from './connections.ts'
 import { declineUpgrade, isWebSocket } from './decline.ts'
@@ -19,6 +19,7 @@ import { Pace } from './pace.ts'
 import { type Guest, Quota } from './quota.ts'
 import { type Destinations, type Routed, routedOf } from './routed.ts'
 import { type GatewayRoute, optionsFor, targetOf } from './routing.ts'
+import { isUpload, spool } from './spool.ts'
 
 /** What a gateway is made of. */
 export interface GatewayParts extends Destinations {
@@ -175,10 +176,13 @@ export class Gateway {
     if (this.#stopping) throw shuttingDown()
     asked.guest = this.#quota?.enter({ headers: request.rawHeaders, query: routed.place.query }, routed.route)
     if (plan.kind === 'pass') return this.#pass(routed, request, response, null, plan.status)
-    const read = await this.#budget.read(request, routed.route.maxBodyBytes, asked.guest?.holding)
+    const { maxBodyBytes, maxUploadBytes } = routed.route
+    const read = isUpload(request)
+      ? await spool(request, maxUploadBytes)
+      : await this.#budget.read(request, maxBodyBytes, asked.guest?.holding)
     if (read === undefined) return
     try {
-      await this.#cover(routed, plan, request, response, caller, read.body, asked)
+      await this.#cover(routed, plan, request, response, caller, read, asked)
     } finally {
       read.release()
     }
@@ -190,10 +194,11 @@ export class Gateway {
     request: IncomingMessage,
     response: ServerResponse,
     caller: NodeCaller,
-    body: Buffer,
+    held: HeldBody,
     asked: Asked,
   ): Promise<void> {
     const { name, upstream, target, place } = routed
+    const { body, streamed } = held
     const route = optionsFor(routed.match, body)
     const method = request.method ?? ''
     const account = this.#parts.ledger.account({
@@ -202,39 +207,53 @@ export class Gateway {
       path: routed.path,
       headers: request.rawHeaders,
       body,
+      streamed,
     })
     asked.account = account
     const done = await this.#parts.exchange.handle({
       plan,
       route,
-      request: { method, path: place.path, query: place.query, headers: request.rawHeaders, body },
+      request: { method, path: place.path, query: place.query, headers: request.rawHeaders, body, streamed },
       caller,
       account,
-      dispatch: (events) => {
-        const headers = headersFor(request, route, false)
-        return upstream.call({ method, target, headers, body, timeoutMs: route.upstreamTimeoutMs }, events)
+      dispatch: (events, marked) => {
+        const headers = headersFor(request, route, held)
+        const sent = marked === undefined ? held.send : Buffer.from(marked)
+        return upstream.call({ method, target, headers, body: sent, timeoutMs: route.upstreamTimeoutMs }, events)
       },
+      ...(route.policy.onAbandoned === 'reconcile'
+        ? { get: getBehind({ upstream, target, headers: headersFor(request, route, null) }) }
+        : {}),
     })
-    if (done === 'bypass') await this.#pass(routed, request, response, body, 'bypassed')
+    if (done === 'bypass') await this.#pass(routed, request, response, held, 'bypassed')
   }
 
   async #pass(
     routed: Routed,
     request: IncomingMessage,
     response: ServerResponse,
-    body: Buffer | null,
+    held: HeldBody | null,
     status: 'ignored' | 'bypassed',
   ): Promise<void> {
     const { upstream, target, route } = routed
     // A small body goes on in one piece: one write less, and a connect failure can be tried again.
     const length = Number(request.headers['content-length'] ?? 0)
-    const small = body === null && length > 0 && length <= this.#limits.onePieceBytes
+    const small = held === null && length > 0 && length <= this.#limits.onePieceBytes
     const read = small ? await this.#budget.read(request, this.#limits.onePieceBytes) : undefined
     if (small && read === undefined) return
-    const whole = read?.body ?? body
-    const headers = headersFor(request, route, whole === null)
+    const here = read ?? held
+    const headers = headersFor(request, route, here ?? undefined)
     const timeoutMs = route.upstreamTimeoutMs
-    const passed = passThrough({ upstream, target, headers, request, response, body: whole, status, timeoutMs })
+    const passed = passThrough({
+      upstream,
+      target,
+      headers,
+      request,
+      response,
+      body: here?.send ?? null,
+      status,
+      timeoutMs,
+    })
     return read === undefined ? passed : passed.finally(read.release)
   }
 
@@ -244,7 +263,7 @@ export class Gateway {
       if (this.#stopping) throw shuttingDown()
       if (!isPlain(request)) throw notPlain()
       const { upstream, target, route } = routedOf(this.#parts, request)
-      const headers = headersFor(request, route, false)
+      const headers = headersFor(request, route, null)
       this.#tunnels.add(socket)
       this.#connections.of(socket).isTunnel = true
       socket.on('close', () => this.#tunnels.delete(socket))
@@ -266,7 +285,12 @@ function shuttingDown(): IdempotencyError {
   return new IdempotencyError('shutting_down', sentence, { retryAfterMs: 1000 })
 }
 
-function headersFor(request: IncomingMessage, route: GatewayRoute, keepLength: boolean): string[] {
+/** `held`: undefined where the caller's body is passed on as it comes, null where there is none. */
+function headersFor(request: IncomingMessage, route: GatewayRoute, held: HeldBody | null | undefined): string[] {
   const { tenantHeader, keyAliases } = route
-  return upstreamHeaders(request.rawHeaders, { keepKey: false, tenantHeader, keyAliases, keepLength })
+  const keepLength = held === undefined
+  const headers = upstreamHeaders(request.rawHeaders, { keepKey: false, tenantHeader, keyAliases, keepLength })
+  // A stream does not say how long it is.
+  if (held?.streamed !== undefined) headers.push('Content-Length', String(held.streamed.length))
+  return headers
 }

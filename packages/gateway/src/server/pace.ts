@@ -62,7 +62,8 @@ export class Pace {
       seen.waitedMs = 0
       return false
     }
-    if (!request.isPaused()) seen.waitedMs += passedMs
+    // What has come and is not taken yet is no fault of the caller's.
+    if (request.readableLength === 0) seen.waitedMs += passedMs
     const earnedMs = ((socket.bytesRead - seen.fromBytes) * 1_000) / this.#limits.bodyBytesPerSecond
     return seen.waitedMs > this.#limits.bodyMs + earnedMs
   }

@@ -5,6 +5,8 @@ import type { RouteOptions } from 'oncekey/http'
 export interface GatewayRoute extends RouteOptions {
   /** For the upstream's head, and between two of its bytes. */
   readonly upstreamTimeoutMs: number
+  /** Of an upload, which goes over the disk. */
+  readonly maxUploadBytes: number
 }
 
 /** What a rule matches. */

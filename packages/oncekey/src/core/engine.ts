@@ -163,6 +163,8 @@ export class Engine {
           closed = true
           return this.#granted(answer, live, asked, ask.sentMs)
         }
+        if (answer.kind === 'held' && judge.isAbandonment(answer))
+          this.#observer?.({ kind: 'abandoned', recordId: asked.recordId })
         // Judged by everybody for himself: what is a mismatch for one may be the original for another.
         if (answer.kind === 'held' && judge.isFinal(answer, asked)) close({ kind: 'answer', answer, waited: polled })
         const begun = judge.answer(answer, asked, polled)

@@ -12,6 +12,8 @@ export type OnceEvent =
       readonly attempt: number
     }
   | { readonly kind: 'settled'; readonly recordId: RecordId; readonly as: 'completed' | 'released' | 'unknown' }
+  /** A claim found that the record's owner had died with it, and nobody can tell whether it ran (T4). */
+  | { readonly kind: 'abandoned'; readonly recordId: RecordId }
   | { readonly kind: 'superseded' | 'unrecorded' | 'bypassed'; readonly recordId: RecordId }
   | { readonly kind: 'replayed' | 'joined' | 'mismatch'; readonly recordId: RecordId }
   /** A recorded outcome cannot be decrypted: a key is missing or, without one, the store was altered. */

@@ -27,6 +27,11 @@ function sameRequest(record: IdempotencyRecord, asked: Asked): void {
   throw new IdempotencyError('fingerprint_mismatch', sentence, { recordId: asked.recordId })
 }
 
+/** Was it this very claim that found the record's owner dead (T4)? An owner that ends so itself leaves its digest. */
+function isAbandonment({ record, nowMs }: Held): boolean {
+  return record.state === 'unknown' && record.settledAt === nowMs && record.outcomeDigest === ''
+}
+
 /** Is there nothing to wait for? Then everybody who waits in this process may judge the same answer. */
 function isFinal(held: Held, asked: Asked): boolean {
   const { record } = held
@@ -89,8 +94,9 @@ function notReplayable(recordId: RecordId): IdempotencyError {
 export const judge: {
   readonly matches: typeof matches
   readonly sameRequest: typeof sameRequest
+  readonly isAbandonment: typeof isAbandonment
   readonly isFinal: typeof isFinal
   readonly answer: typeof answer
   readonly inProgress: typeof inProgress
   readonly notReplayable: typeof notReplayable
-} = { matches, sameRequest, isFinal, answer, inProgress, notReplayable }
+} = { matches, sameRequest, isAbandonment, isFinal, answer, inProgress, notReplayable }

@@ -1,5 +1,6 @@
 /** The ports at both edges of an exchange: the caller who gets the answer, and the upstream that makes it. */
 import type { Caller } from '../core/operation.ts'
+import type { StreamedContent } from './content.ts'
 import type { RawHeaders } from './headers.ts'
 
 /** Whoever asked, as an adapter presents him: writes with back-pressure, and a cut that no client takes for an end. */
@@ -47,10 +48,10 @@ export interface UpstreamCall {
   abort(): void
 }
 
-/** Starts the call, whose request the adapter has at hand. Never called twice for one claim. */
-export type Dispatch = (events: UpstreamEvents) => UpstreamCall
+/** Starts the call, whose request the adapter has at hand; `body` replaces its body. Never called twice for one claim. */
+export type Dispatch = (events: UpstreamEvents, body?: Uint8Array) => UpstreamCall
 
-/** The request, its body whole. */
+/** The request. */
 export interface HttpRequest {
   readonly method: string
   /** As sent, without the query. */
@@ -58,7 +59,10 @@ export interface HttpRequest {
   /** As sent, without the question mark. */
   readonly query: string
   readonly headers: RawHeaders
+  /** Whole; empty where it is `streamed`. */
   readonly body: Uint8Array
+  /** Of a body that is not in memory: the adapter has it elsewhere, whole, when it asks. */
+  readonly streamed?: StreamedContent | undefined
 }
 
 /** An answer that is whole and in memory. */

@@ -3,13 +3,15 @@ import type { Attempt, Settled } from '../core/attempt.ts'
 import type { Begun, Engine } from '../core/engine.ts'
 import { IdempotencyError } from '../core/errors.ts'
 import type { Asked } from '../core/operation.ts'
+import type { Get } from '../providers/index.ts'
 import type { Account } from './account.ts'
 import type { Dispatch, HttpCaller, HttpRequest } from './caller.ts'
 import { Execution, type ExecutionReport } from './capture.ts'
-import type { SharedAnswer } from './conclusion.ts'
-import { Identities, type Identity, policyFor } from './identity.ts'
+import type { Concluded, SharedAnswer } from './conclusion.ts'
+import { echoOf, Identities, type Identity, policyFor } from './identity.ts'
 import { leave } from './keyless.ts'
 import { pump } from './pump.ts'
+import { markedBody, reconcile } from './reconcile.ts'
 import { internal, refuse, withRecord } from './refuse.ts'
 import { type Codings, join, joinHere, type ReplayParts, replay, sendDecoded } from './replay.ts'
 import { type Echo, ownFields, sendWhole } from './respond.ts'
@@ -27,6 +29,8 @@ export interface Exchanged {
   /** The principal as the application knows it; replaces the digest of the credential. */
   readonly tenant?: string
   readonly account?: Account
+  /** Asks the provider as this caller would, for `reconcile`. */
+  readonly get?: Get
 }
 
 /** A follower whose attempt fails before a byte came begins again; a store that loses bodies must not keep it busy. */
@@ -137,6 +141,8 @@ export class Exchange {
       await attempt.settle({ kind: 'released', retryAfterMs: 0, digest: 'left' }, undefined)
       return
     }
+    const found = await reconcile(exchanged, attempt, this.#engine, this.#codings)
+    if (found !== undefined) return this.#found(exchanged, identity, found, echo)
     try {
       await attempt.dispatching()
     } catch (error) {
@@ -157,8 +163,16 @@ export class Exchange {
       leaving: async () => void (await gone()),
       wanted: async () => !(await gone()),
     })
-    await execution.run(dispatch)
+    await execution.run((events) => dispatch(events, markedBody(exchanged, attempt)))
     await Promise.allSettled(answered)
+  }
+
+  /** The provider has what an earlier attempt had asked for. */
+  async #found(exchanged: Exchanged, identity: Identity, { answer, settled }: Concluded, echo: Echo): Promise<void> {
+    if (settled?.kind === 'superseded') return this.#superseded(exchanged, identity, settled, echo)
+    exchanged.account?.spared('replayed', undefined)
+    const own = ownFields('replayed', echo, settled?.kind === 'recorded' ? settled.record : undefined)
+    sendWhole(exchanged.caller, answer, own)
   }
 
   #report(
@@ -281,10 +295,4 @@ export class Exchange {
       account,
     }
   }
-}
-
-/** What every answer to a request repeats of it: its key, and the wait it asked for as far as the route allows it. */
-function echoOf({ plan, route }: Exchanged): Echo {
-  const waitSeconds = plan.waitSeconds === undefined ? undefined : Math.floor(policyFor(plan, route).waitMs / 1000)
-  return { key: plan.echo, waitSeconds }
 }

@@ -3,10 +3,11 @@ import { canonicalJson, utf8Text } from '../core/canonical.ts'
 import { IdempotencyError } from '../core/errors.ts'
 import { type Fingerprint, fingerprintOf } from '../core/fingerprint.ts'
 import { trimmed } from '../core/key.ts'
+import { multipartReader, type StreamedContent } from './content.ts'
 import { fieldValue, type RawHeaders } from './headers.ts'
 import { isForm, isJson, isUtf8, type MediaType, parseMediaType } from './media.ts'
 import type { Memo } from './memo.ts'
-import { multipartParts } from './multipart.ts'
+import type { Part } from './multipart.ts'
 import { decodedText, queryPairs } from './query.ts'
 import { credentialParameters, type Keyed } from './tenant.ts'
 
@@ -19,8 +20,8 @@ export interface FingerprintRequest {
   readonly query: string
   readonly headers: RawHeaders
   readonly body: Uint8Array
-  /** `sha256` of `body`, where it was hashed while it came in. */
-  readonly bodyDigest?: string
+  /** In place of `body`, where it was read while it came in. */
+  readonly streamed?: StreamedContent | undefined
 }
 
 /**
@@ -76,17 +77,19 @@ export function requestFingerprint(
   const coding = fieldValue(headers, 'content-encoding')?.toLowerCase() ?? ''
   const query = comparableQuery(request.query)
   const behaviour = behaviourHeaders.map((name) => fieldValue(headers, name) ?? null)
-  const bodyDigest = request.bodyDigest ?? digest.sha256(body)
+  const bodyDigest = request.streamed?.bodyDigest ?? digest.sha256(body)
   const sent = JSON.stringify([method, path, query, contentType, behaviour, coding])
   const raw = fingerprintOf(digest, pepper, ['sent', sent, bodyDigest])
   const work = (): Fingerprint => {
     const media = parseMediaType(contentType)
-    const decoded = undoCodings(body, coding, options)
+    const decoded = request.streamed === undefined ? undoCodings(body, coding, options) : undefined
     const head = JSON.stringify([method, path, query, media.comparable, behaviour])
     const content =
-      decoded === undefined
-        ? ['coded', coding, bodyDigest]
-        : contentParts(keyed, decoded, media, options, decoded === body ? bodyDigest : undefined)
+      request.streamed !== undefined
+        ? multipartOr(request.streamed.parts, bodyDigest)
+        : decoded === undefined
+          ? ['coded', coding, bodyDigest]
+          : contentParts(keyed, decoded, media, options, decoded === body ? bodyDigest : undefined)
     return fingerprintOf(digest, pepper, ['request', head, ...content])
   }
   // A retry has the very bytes of its original: it need not be parsed again.
@@ -107,13 +110,15 @@ function contentParts(
   } else if (isForm(media.type) && isUtf8(media.charset)) {
     const pairs = formPairs(body)
     if (pairs !== undefined) return ['form', JSON.stringify(pairs)]
-  } else if (media.type.startsWith('multipart/') && media.boundary !== undefined) {
-    const parts = multipartParts(body, media.boundary)
-    if (parts !== undefined) {
-      return ['multipart', JSON.stringify(parts.map((part) => [part.headers, digest.sha256(part.content)]))]
-    }
   }
-  return ['bytes', bodyDigest ?? digest.sha256(body)]
+  const multipart = multipartReader(digest, media)
+  multipart?.push(body)
+  return multipartOr(multipart?.end(), bodyDigest ?? digest.sha256(body))
+}
+
+function multipartOr(parts: readonly Part[] | undefined, bodyDigest: string): string[] {
+  if (parts === undefined) return ['bytes', bodyDigest]
+  return ['multipart', JSON.stringify(parts.map((part) => [part.headers, part.digest]))]
 }
 
 /** Sorted by name; pairs of one name keep their order, which servers can see. Credentials are not part of the wish. */

@@ -7,6 +7,7 @@ import { type RequestFingerprints, requestFingerprint } from './fingerprint.ts'
 import { adopt, enter, type KeylessTicket, keylessWindowMs } from './keyless.ts'
 import { Memo } from './memo.ts'
 import type { Codings } from './replay.ts'
+import type { Echo } from './respond.ts'
 import type { Plan, RouteOptions } from './route.ts'
 import { givenTenant, tenantOf } from './tenant.ts'
 
@@ -82,4 +83,10 @@ export function policyFor(plan: Extract<Plan, { kind: 'cover' }>, route: RouteOp
   const retentionMs = plan.key === undefined ? Math.min(policy.retentionMs, keylessWindowMs) : policy.retentionMs
   if (waitMs === policy.waitMs && retentionMs === policy.retentionMs) return policy
   return { ...policy, waitMs, retentionMs }
+}
+
+/** What every answer to a request repeats of it: its key, and the wait it asked for as far as the route allows it. */
+export function echoOf({ plan, route }: Pick<Exchanged, 'plan' | 'route'>): Echo {
+  const waitSeconds = plan.waitSeconds === undefined ? undefined : Math.floor(policyFor(plan, route).waitMs / 1000)
+  return { key: plan.echo, waitSeconds }
 }

@@ -3,6 +3,7 @@ import { brotliCompressSync, brotliDecompressSync, deflateSync, gunzipSync, gzip
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { IdempotencyError } from '../../src/core/errors.ts'
+import { ContentReader, isStreamable } from '../../src/http/content.ts'
 import {
   type DecodeBody,
   type FingerprintOptions,
@@ -211,13 +212,31 @@ describe('the fingerprint of what was sent', () => {
     )
   })
 
-  it('takes a digest made while the body came in', () => {
-    const body = Buffer.from('{"a":1}')
-    const request = { method: 'POST', path: '/', query: '', headers: ['Content-Type', 'text/plain'], body }
-    const options = { maxBodyBytes: 100 }
-    expect(requestFingerprint(keyed, { ...request, bodyDigest: nodeDigest.sha256(body) }, options)).toEqual(
-      requestFingerprint(keyed, request, options),
-    )
+  it('is the same of a body that was read while it came in, whatever its type may be', () => {
+    const form = '--b\r\nA: 1\r\n\r\nx\r\n--b--\r\n'
+    for (const [type, text] of [
+      ['text/plain', '{"a":1}'],
+      ['multipart/form-data; boundary=b', form],
+      ['multipart/form-data; boundary=b', `${form}epilogue`],
+      ['multipart/form-data', form],
+      ['application/octet-stream', ''],
+    ] as const) {
+      const body = Buffer.from(text)
+      const headers = ['Content-Type', type]
+      expect(isStreamable(headers)).toBe(true)
+      const request = { method: 'POST', path: '/', query: '', headers, body }
+      const reader = new ContentReader(nodeDigest, headers)
+      for (const byte of body) reader.push(Uint8Array.of(byte))
+      const streamed = { ...request, body: new Uint8Array(), streamed: reader.end() }
+      const options = { maxBodyBytes: 100 }
+      expect(requestFingerprint(keyed, streamed, options), type).toEqual(requestFingerprint(keyed, request, options))
+    }
+    for (const headers of [
+      ['Content-Type', 'application/json'],
+      ['Content-Type', 'application/x-www-form-urlencoded'],
+      ['Content-Type', 'text/plain', 'Content-Encoding', 'gzip'],
+    ])
+      expect(isStreamable(headers)).toBe(false)
   })
 
   it('depends on the pepper, as the other one does', () => {

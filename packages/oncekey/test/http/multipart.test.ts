@@ -2,15 +2,28 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { parseMediaType } from '../../src/http/media.ts'
-import { multipartParts } from '../../src/http/multipart.ts'
+import { MultipartReader, type Part } from '../../src/http/multipart.ts'
+import { nodeDigest } from '../../src/platform/node.ts'
+import { multipartParts } from './multipart-whole.ts'
 
 const bytes = (text: string) => Buffer.from(text, 'latin1')
 const text = (content: Uint8Array) => Buffer.from(content).toString('latin1')
+/** The parts of a body that comes in pieces. */
+function read(body: Uint8Array, boundary: string, size = body.length || 1): Part[] | undefined {
+  const reader = new MultipartReader(nodeDigest, boundary)
+  for (let at = 0; at < body.length; at += size) reader.push(body.subarray(at, at + size))
+  return reader.end()
+}
 const parts = (body: string, boundary = 'b') =>
-  multipartParts(bytes(body), boundary)?.map((part) => [
-    part.headers.map((header) => header.join(': ')),
-    text(part.content),
-  ])
+  read(bytes(body), boundary)?.map((part) => [part.headers.map((header) => header.join(': ')), text(part.begin)])
+/** What the reader has to say of a body, by one that has it whole. */
+const expected = (body: Uint8Array, boundary: string) =>
+  multipartParts(body, boundary)?.map(({ headers, content }) => ({
+    headers,
+    digest: nodeDigest.sha256(content),
+    begin: text(content.subarray(0, 256)),
+  }))
+const shown = (found: Part[] | undefined) => found?.map((part) => ({ ...part, begin: text(part.begin) }))
 
 describe('the parts of a multipart body', () => {
   it('are header fields by name, and content', () => {
@@ -73,11 +86,39 @@ describe('the parts of a multipart body', () => {
             ...contents.flatMap((given) => [bytes(`--${boundary}\r\nA: 1\r\n\r\n`), given, bytes('\r\n')]),
             bytes(`--${boundary}--\r\n`),
           ])
-          expect(multipartParts(body, boundary)?.map((part) => text(part.content))).toEqual(contents.map(text))
+          expect(read(body, boundary)?.map((part) => text(part.begin))).toEqual(contents.map(text))
         },
       ),
       { numRuns: 500 },
     )
+  })
+
+  it('are the same in whatever pieces they come, and of whatever a client makes up', () => {
+    const token = fc.constantFrom('--b', '--b--', '\r\n', '\r', '\n', '-', 'a: 1', ':', ' ', 'x'.repeat(300), 'é', '')
+    const wild = fc.array(token, { maxLength: 30 }).map((tokens) => tokens.join(''))
+    const sound = fc
+      .array(fc.tuple(fc.constantFrom('', 'a: 1\r\n', 'b:2\r\nA: é\r\n'), wild), { minLength: 1, maxLength: 4 })
+      .map((made) => `${made.map(([head, content]) => `--b\r\n${head}\r\n${content}\r\n`).join('')}--b--\r\n`)
+    let whole = 0
+    fc.assert(
+      fc.property(fc.oneof(wild, sound), fc.integer({ min: 1, max: 40 }), (body, size) => {
+        const sent = new TextEncoder().encode(body)
+        const wanted = expected(sent, 'b')
+        if (wanted !== undefined) whole += 1
+        for (const pieces of [1, size, sent.length || 1]) expect(shown(read(sent, 'b', pieces))).toEqual(wanted)
+      }),
+      { numRuns: 2_000 },
+    )
+    expect(whole).toBeGreaterThan(300)
+  })
+
+  it('hold a header of 16 KiB and no longer one, in whatever pieces', () => {
+    for (const [length, size] of [16_380, 16_381, 16_382, 16_383, 16_384, 16_385, 16_400].flatMap((length) =>
+      [1, 1000, 65_536].map((size) => [length, size] as const),
+    )) {
+      const body = bytes(`--b\r\na:${'x'.repeat(length - 6)}\r\n\r\nc\r\n--b--`)
+      expect(shown(read(body, 'b', size)), `${length} in ${size}`).toEqual(expected(body, 'b'))
+    }
   })
 
   it.each([
@@ -90,7 +131,8 @@ describe('the parts of a multipart body', () => {
     const boundary = 'b'.repeat(70)
     const body = bytes(`--${boundary}\r\n\r\n${piece.repeat(Math.floor(8_000_000 / piece.length))}`)
     const start = performance.now()
-    expect(multipartParts(body, boundary)).toBeUndefined()
+    expect(read(body, boundary)).toBeUndefined()
+    expect(read(body, boundary, 65_536)).toBeUndefined()
     expect(performance.now() - start).toBeLessThan(2000)
   })
 })

@@ -1,0 +1,12 @@
+/** `oncekey batch run`: a file of paid requests that may be run again, and pays no line twice. */
+export type { Ask } from './ask.ts'
+export { askHere, askThere, checkGateway } from './askers.ts'
+export { Batch, type BatchOptions } from './batch.ts'
+export { batchHeaders } from './credential.ts'
+export { isRewritable } from './output.ts'
+export { showProgress } from './progress.ts'
+export { counted, dollars, isFine, reportText } from './report.ts'
+export { type BatchRequest, estimatedTokens } from './request.ts'
+export type { Price } from './runner.ts'
+export { survey } from './survey.ts'
+export type { Report } from './tally.ts'
