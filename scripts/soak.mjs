@@ -125,7 +125,9 @@ async function main() {
       ...(ledger.nanodollars === charged ? [] : ['the ledger and the bill differ']),
       ...((ledger.unmetered ?? 0) === untold ? [] : ['the ledger and the provider differ in calls without usage']),
       ...complaints.slice(0, 10),
-      ...(complaints.length > 0 ? [`${complaints.length} complaints in all`] : []),
+      ...(complaints.length > 0
+        ? [`${complaints.length} complaints in all`, `the gateway's log: ${gateway.log().slice(-2_000)}`]
+        : []),
     ]
     for (const failure of failures) console.error(`soak: ${failure}`)
     console.log(failures.length === 0 ? 'soak: flat, and the bill is right' : 'soak: failed')
