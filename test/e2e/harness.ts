@@ -136,7 +136,7 @@ export class Stage {
       'a gateway is ready',
       20_000,
     )
-    gateway.url = /listening on (http:\S+) ->/.exec(gateway.stdout)?.[1] ?? ''
+    gateway.url = /listening on (https?:\S+) ->/.exec(gateway.stdout)?.[1] ?? ''
     gateway.port = Number(new URL(gateway.url).port)
     return gateway
   }

@@ -13,13 +13,13 @@ afterEach(() => {
 })
 
 /** A server that reads bodies out of one budget of 100 KiB, holds them until told, and answers what became of them. */
-async function server() {
+async function server(holders: Readonly<Record<string, { bytes: number }>> = {}) {
   const budget = new BodyBudget(100 * kibibyte)
   const releases: (() => void)[] = []
   let left = 0
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     try {
-      const read = await budget.read(request, 80 * kibibyte)
+      const read = await budget.read(request, 80 * kibibyte, holders[request.url ?? ''])
       if (read === undefined) {
         left += 1
         return
@@ -41,9 +41,9 @@ async function server() {
 }
 
 /** A request of so many KiB, its body declared or chunked. */
-function send(port: number, size: number, framing: 'length' | 'chunked' = 'length') {
+function send(port: number, size: number, framing: 'length' | 'chunked' = 'length', path = '/') {
   const headers = framing === 'length' ? { 'Content-Length': size * kibibyte } : { 'Transfer-Encoding': 'chunked' }
-  const request = httpRequest({ port, host: '127.0.0.1', method: 'POST', agent: false, headers })
+  const request = httpRequest({ port, host: '127.0.0.1', method: 'POST', path, agent: false, headers })
   const answered = new Promise<string>((resolve) => {
     request.on('error', () => resolve('hung up'))
     request.on('response', (response) => {
@@ -57,8 +57,8 @@ function send(port: number, size: number, framing: 'length' | 'chunked' = 'lengt
   return { request, answered, whole: () => request.end(Buffer.alloc(size * kibibyte)) }
 }
 
-async function full(port: number, size: number, framing?: 'chunked'): Promise<string> {
-  const one = send(port, size, framing)
+async function full(port: number, size: number, framing?: 'length' | 'chunked', path?: string): Promise<string> {
+  const one = send(port, size, framing, path)
   one.whole()
   return one.answered
 }
@@ -95,4 +95,23 @@ describe('the budget of all bodies', () => {
     expect(await full(port, 70)).toBe(`read ${70 * kibibyte}`)
     expect(await full(port, 60)).toBe('too_many_waiting')
   })
+
+  test.each(['length', 'chunked'] as const)(
+    'lets one holder have as much as is free and no more, so that there is something left for the next: by %s',
+    async (framing) => {
+      const holders = { '/a': { bytes: 0 }, '/b': { bytes: 0 } }
+      const { port, releases } = await server(holders)
+      expect(await full(port, 51, framing, '/a')).toBe('quota_exceeded')
+      expect(await full(port, 40, framing, '/a')).toBe(`read ${40 * kibibyte}`)
+      expect(await full(port, 11, framing, '/a')).toBe('quota_exceeded')
+      expect(await full(port, 30, framing, '/b')).toBe(`read ${30 * kibibyte}`)
+      expect(await full(port, 1, framing, '/b')).toBe('quota_exceeded')
+      // Who has no share is bound by the whole.
+      expect(await full(port, 30, framing)).toBe(`read ${30 * kibibyte}`)
+      expect(await full(port, 1, framing)).toBe('too_many_waiting')
+      for (const release of releases) release()
+      expect(holders).toEqual({ '/a': { bytes: 0 }, '/b': { bytes: 0 } })
+      expect(await full(port, 50, framing, '/a')).toBe(`read ${50 * kibibyte}`)
+    },
+  )
 })

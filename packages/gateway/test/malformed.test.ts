@@ -26,7 +26,7 @@ let bytewise: GatewayProgram
 beforeAll(async () => {
   upstream = await startUpstream()
   bytes = await startRawUpstream((socket) => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'))
-  gateway = await startGateway(upstream, ['--max-body', '64kb'])
+  gateway = await startGateway(upstream, ['--max-body', '64kb', '--max-upload', '64kb'])
   off = await startGateway(upstream, ['--keyless', 'off'])
   bytewise = await startGateway(bytes)
 })

@@ -2,18 +2,26 @@
 import cluster, { type Worker } from 'node:cluster'
 import type { Metrics } from '../admin/index.ts'
 
-/** From the primary. */
-type Order = { readonly snapshot: number } | { readonly renew: true }
+/** From the primary. `retire`: take no new connection, finish what runs, end. */
+export type Order = { readonly snapshot: number } | { readonly renew: true } | { readonly retire: true }
 /** From a worker: its port once it listens, and its metrics when it was asked. */
 export type Report = { readonly ready: number } | { readonly snapshot: number; readonly metrics: object[] }
 
 /** A worker that does not answer for so long is left out of the sums. */
 const answerMs = 2_000
 
+/** What a worker does at its primary's word. */
+export interface CrewHome {
+  readonly metrics: Metrics | undefined
+  ended(): void
+  retire(): void
+}
+
 /** A worker does what its primary asks. */
-export function serveCrew(home: { readonly metrics: Metrics | undefined; ended(): void }): void {
+export function serveCrew(home: CrewHome): void {
   process.on('message', (order: Order) => {
     if ('renew' in order) return home.ended()
+    if ('retire' in order) return home.retire()
     if ('snapshot' in order) void answer(order.snapshot, home.metrics)
   })
 }

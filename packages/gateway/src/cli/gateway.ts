@@ -3,8 +3,6 @@ import cluster from 'node:cluster'
 import { Exchange, nodeCodings } from 'oncekey/http'
 import type { Logger } from 'pino'
 import { type GatewayConfig, loadGatewayConfig, redacted } from '../config/index.ts'
-import { Upstream } from '../forward/index.ts'
-import { startSandbox } from '../sandbox/index.ts'
 import { Gateway, lineOf, Routes, type Served } from '../server/index.ts'
 import { linesOf, metricsOf, type OpenedAdmin, openAdmin } from './admin.ts'
 import { serveCrew } from './crew.ts'
@@ -12,6 +10,7 @@ import { openEngine } from './engine.ts'
 import { gatewayHelp } from './help.ts'
 import { listen, urlOf } from './listen.ts'
 import { createLog, type Log } from './log.ts'
+import { openUpstreams } from './upstreams.ts'
 import { runPrimary } from './workers.ts'
 
 /** Runs the gateway until a signal; resolves to the exit code. */
@@ -22,15 +21,18 @@ export async function runGateway(args: readonly string[], env: NodeJS.ProcessEnv
     return 0
   }
   const { log, request } = createLog(config.log)
-  if (config.workers > 1 && cluster.isPrimary) return runPrimary(config, log, (port) => readyLine(config, port))
+  if (config.workers > 1 && cluster.isPrimary) {
+    const reload = (): GatewayConfig => loadGatewayConfig(args, env) ?? config
+    return runPrimary({ config, log, reload, readyLine: (port) => readyLine(config, port) })
+  }
   const running = await startGateway(config, log, request)
   const { gateway, admin, port } = running
   if (cluster.isWorker) process.send?.({ ready: port })
   else process.stdout.write(linesOf(readyLine(config, port), admin))
   if (admin !== undefined) admin.phase = 'serving'
-  const clean = await stopped(gateway, config.stopGraceMs, log, () => {
-    if (admin !== undefined) admin.phase = 'draining'
-  })
+  if (config.tls !== undefined && !cluster.isWorker && !process.stdout.isTTY)
+    process.on('SIGHUP', () => renewTls(gateway, () => loadGatewayConfig(args, env), log))
+  const clean = await stopped(running, config.stopGraceMs, log)
   await running.close()
   return clean ? 0 : 1
 }
@@ -40,6 +42,8 @@ interface Running {
   readonly port: number
   /** Of a worker it is the primary's. */
   readonly admin: OpenedAdmin | undefined
+  /** A worker whose place another one has taken. */
+  readonly retired: Promise<void>
   close(): Promise<void>
 }
 
@@ -49,12 +53,7 @@ async function startGateway(config: GatewayConfig, log: Logger, line: Log['reque
   const ended = (): void => engine.renewNow()
   const snapshots = async (): Promise<object[][]> => (metrics === undefined ? [] : [await metrics.snapshot()])
   const admin = cluster.isWorker ? undefined : await openAdmin(config, { engine, log, snapshots, ended })
-  if (cluster.isWorker) serveCrew({ metrics, ended })
-  const upstreams = new Map<string, Upstream>()
-  for (const [name, url] of config.upstreams) {
-    const reached = url.protocol === 'sandbox:' ? new URL((await startSandbox()).url) : url
-    upstreams.set(name, new Upstream(reached))
-  }
+  const upstreams = await openUpstreams(config, log)
   const exchange = new Exchange(engine, nodeCodings, (error) =>
     log.error({ err: error }, 'a request failed inside the gateway'),
   )
@@ -64,13 +63,23 @@ async function startGateway(config: GatewayConfig, log: Logger, line: Log['reque
     metrics?.served(request)
   }
   const isHeard = line !== undefined || metrics !== undefined
-  const gateway = new Gateway({ exchange, upstreams, routes, ledger, served: isHeard ? served : undefined })
+  const { tls, tenantRequests } = config
+  const parts = { exchange, upstreams, routes, ledger, tls, tenantRequests, served: isHeard ? served : undefined }
+  const gateway = new Gateway(parts)
+  const retired = new Promise<void>((resolve) => {
+    const retire = (): void => {
+      log.info({ running: gateway.running }, 'another worker takes over: what runs here goes on to its end')
+      void gateway.retire().then(resolve)
+    }
+    if (cluster.isWorker) serveCrew({ metrics, ended, retire })
+  })
   metrics?.watch(() => ({ open: gateway.running, bodyBytes: gateway.bodyBytes, ...engine.load }))
   const port = await listen(gateway.server, config.host, config.port, 'port')
   return {
     gateway,
     port,
     admin,
+    retired,
     close: async () => {
       for (const upstream of upstreams.values()) await upstream.close()
       await close()
@@ -79,20 +88,38 @@ async function startGateway(config: GatewayConfig, log: Logger, line: Log['reque
   }
 }
 
-/** Resolves at a signal, once everything has ended or the grace is over. A second signal ends at once. */
-function stopped(gateway: Gateway, graceMs: number, log: Logger, draining: () => void): Promise<boolean> {
+/**
+ * Resolves once everything has ended, after a signal or because another worker has taken over, or at the end of a signal's
+ * grace. A second signal ends at once.
+ */
+function stopped({ gateway, admin, retired }: Running, graceMs: number, log: Logger): Promise<boolean> {
   return new Promise((resolve) => {
     let stopping = false
     const stop = (): void => {
       if (stopping) process.exit(1)
       stopping = true
-      draining()
+      if (admin !== undefined) admin.phase = 'draining'
       log.info({ running: gateway.running, graceMs }, 'stopping: running requests go on')
       void gateway.stop(graceMs).then(resolve)
     }
     process.on('SIGTERM', stop)
     process.on('SIGINT', stop)
+    // It is for the primary; whoever sends it to the whole group means no harm.
+    if (cluster.isWorker) process.on('SIGHUP', () => undefined)
+    void retired.then(() => stopping || resolve(true))
   })
+}
+
+/** A certificate that was renewed; all other settings stay as they were. Workers are replaced as a whole instead. */
+function renewTls(gateway: Gateway, reload: () => GatewayConfig | undefined, log: Logger): void {
+  try {
+    const tls = reload()?.tls
+    if (tls === undefined) return
+    gateway.secure(tls)
+    log.info('the certificate was read again')
+  } catch (error) {
+    log.error({ reason: (error as Error).message }, 'the configuration is wrong; the gateway goes on with the old one')
+  }
 }
 
 /** The one line on stdout. */
@@ -100,7 +127,7 @@ function readyLine(config: GatewayConfig, port: number): string {
   const behind = [...config.upstreams]
     .map(([name, url]) => (name === '' ? shown(url) : `${name}=${shown(url)}`))
     .join(', ')
-  return `oncekey gateway listening on ${urlOf(config.host, port)} -> ${behind} (store ${redacted(config.store)})`
+  return `oncekey gateway listening on ${urlOf(config.host, port, config.tls === undefined ? 'http' : 'https')} -> ${behind} (store ${redacted(config.store)})`
 }
 
 function shown(url: URL): string {

@@ -1,6 +1,5 @@
 /** Listening, and the sentence when it cannot be done. */
-import type { Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Server } from 'node:net'
 
 /** Listens; resolves to the port. `flag` is `port`, or `admin-port`. Rejects with one sentence. */
 export function listen(server: Server, host: string, port: number, flag: string): Promise<number> {
@@ -19,6 +18,6 @@ function sentence(error: NodeJS.ErrnoException, host: string, port: number, flag
 }
 
 /** An address as a URL has it. */
-export function urlOf(host: string, port: number): string {
-  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`
+export function urlOf(host: string, port: number, scheme: 'http' | 'https' = 'http'): string {
+  return `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`
 }

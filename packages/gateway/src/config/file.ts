@@ -1,6 +1,6 @@
 /** Reads the configuration file: YAML or JSON, every mistake one sentence with its place. */
 import { readFileSync } from 'node:fs'
-import { parse } from 'yaml'
+import { parseDocument } from 'yaml'
 import { checked, placeIn } from './mistakes.ts'
 import { fileSchema, type WrittenFile } from './schema.ts'
 import { UsageError } from './usage.ts'
@@ -19,7 +19,10 @@ export function readConfigFile(path: string): ConfigFile {
   let text: unknown
   try {
     // YAML 1.2 contains JSON.
-    text = parse(readFileSync(path, 'utf8'))
+    const document = parseDocument(readFileSync(path, 'utf8'), { logLevel: 'silent' })
+    // What it only warns of, such as a tag that nobody knows, is not what was meant either.
+    for (const mistake of [...document.errors, ...document.warnings]) throw mistake
+    text = document.toJS()
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     const [reason = ''] = (error as Error).message.split('\n')

@@ -12,6 +12,7 @@ import { routeOf } from './precedence.ts'
 import { type PresetRule, presetsFor } from './presets/index.ts'
 import type { WrittenRoute } from './schema.ts'
 import { readSettings, type Settings, settingsOf } from './settings.ts'
+import { type NamedFile, readTls, type TlsIdentity } from './tls.ts'
 import type { NamedUpstream } from './upstreams.ts'
 import { UsageError } from './usage.ts'
 
@@ -31,6 +32,10 @@ export interface GatewayConfig {
   readonly prices: readonly OwnPrice[]
   readonly pepper: Uint8Array | undefined
   readonly encryption: Encryption | undefined
+  /** Undefined: plain HTTP. */
+  readonly tls: TlsIdentity | undefined
+  /** Of each process; undefined: no quota. */
+  readonly tenantRequests: number | undefined
   readonly stopGraceMs: number
   /** Undefined: there is no admin side. */
   readonly admin: AdminConfig | undefined
@@ -47,6 +52,11 @@ export interface GatewayConfig {
 export function loadGatewayConfig(args: readonly string[], env: NodeJS.ProcessEnv): GatewayConfig | undefined {
   const settings = readSettings(args, env)
   if (settings === undefined) return undefined
+  if (env['NODE_TLS_REJECT_UNAUTHORIZED'] === '0') {
+    throw new UsageError(
+      'NODE_TLS_REJECT_UNAUTHORIZED=0 lets anybody pass for the upstream and read its credentials. Unset it; name an authority of your own in NODE_EXTRA_CA_CERTS.',
+    )
+  }
   const upstreams = settings.get('upstream') ?? []
   if (upstreams.length === 0) {
     throw new UsageError(
@@ -70,6 +80,10 @@ function build(settings: Settings, upstreams: readonly NamedUpstream[]): Gateway
     throw new UsageError('--workers needs a store that processes can share, and memory: is not one. Use lmdb:PATH.')
   }
   const rules = rulesOf(settings, upstreams)
+  const named = (flag: 'tls-cert' | 'tls-key'): NamedFile => ({
+    path: settings.get(flag),
+    origin: settings.origin(flag),
+  })
   return {
     upstreams: new Map(upstreams.map(({ name, url }) => [name, url])),
     presets: new Map(upstreams.map((upstream) => [upstream.name, presetsFor(upstream).names])),
@@ -81,6 +95,8 @@ function build(settings: Settings, upstreams: readonly NamedUpstream[]): Gateway
     prices: settings.get('prices') ?? [],
     pepper: readPepper(settings.get('pepper-file'), settings.origin('pepper-file')),
     encryption: readEncryption(settings.get('encryption-key-file'), settings.origin('encryption-key-file')),
+    tls: readTls(named('tls-cert'), named('tls-key')),
+    tenantRequests: settings.get('tenant-requests'),
     stopGraceMs: settings.get('stop-grace'),
     admin: adminOf(settings),
     log: settings.get('log'),

@@ -111,6 +111,14 @@ const flagOptions = [
     help: 'header by which a trusted proxy names the tenant',
   },
   {
+    flag: 'tenant-requests',
+    kind: 'integer',
+    default: '',
+    placeholder: 'N',
+    bounds: [1, 10_000],
+    help: 'most requests of one tenant that run or wait in a process, and its share of the memory for bodies',
+  },
+  {
     flag: 'dangerously-allow-anonymous',
     kind: 'boolean',
     default: 'false',
@@ -130,6 +138,20 @@ const flagOptions = [
     default: '',
     placeholder: 'FILE',
     help: 'encrypt answers in the store: a key a line, "id base64 of 32 bytes"; the first encrypts, all decrypt',
+  },
+  {
+    flag: 'tls-cert',
+    kind: 'text',
+    default: '',
+    placeholder: 'FILE',
+    help: 'speak HTTPS: the certificate in PEM, with those up to its authority; needs --tls-key',
+  },
+  {
+    flag: 'tls-key',
+    kind: 'text',
+    default: '',
+    placeholder: 'FILE',
+    help: 'the private key of --tls-cert in PEM; SIGHUP reads both again',
   },
   {
     flag: 'upstream-timeout',

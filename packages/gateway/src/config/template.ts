@@ -44,7 +44,7 @@ function optionLines(spec: OptionSpec): string {
 
 /** For options without a default. */
 const examples: Readonly<Partial<Record<OptionSpec['kind'], string>>> = {
-  integer: '0',
+  integer: '100',
   list: '[]',
   jsonPaths: '[]',
   classes: '{}',

@@ -95,8 +95,11 @@ function pairs(raw: RawHeaders): [string, string][] {
   return list
 }
 
-function failed({ code, sent, cause }: UpstreamFailure): IdempotencyError {
-  const what = code === 'upstream_timeout' ? 'The upstream did not answer in time' : 'The upstream could not be reached'
+function failed({ code, sent, cause, reason, retryAfterMs }: UpstreamFailure): IdempotencyError {
+  const usual =
+    code === 'upstream_timeout' ? 'The upstream did not answer in time' : 'The upstream could not be reached'
   const run = sent ? 'the request may have been executed' : 'the request was not executed'
-  return new IdempotencyError(code, `${what}; ${run}.`, { mayHaveRun: sent, retryable: !sent, cause })
+  const hint = retryAfterMs === undefined ? {} : { retryAfterMs }
+  const details = { mayHaveRun: sent, retryable: !sent, cause, ...hint }
+  return new IdempotencyError(code, `${reason ?? usual}; ${run}.`, details)
 }

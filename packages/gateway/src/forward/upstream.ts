@@ -1,7 +1,9 @@
 /** One upstream: its connection pool, and a call whose events are those of the exchange's port. */
-import type { UpstreamCall, UpstreamEvents, UpstreamFailure } from 'oncekey/http'
+import { systemClock, type UpstreamCall, type UpstreamEvents, type UpstreamFailure } from 'oncekey/http'
 import { Pool } from 'undici'
+import { Circuit, type CircuitEvent } from './circuit.ts'
 import { textHeaders } from './headers.ts'
+import { codeOf, reasonOf } from './reason.ts'
 
 /** The request of one call, its headers already those for the next hop. */
 export interface ForwardRequest {
@@ -26,8 +28,10 @@ export class Upstream {
   readonly url: URL
   readonly #pool: Pool
   readonly #prefix: string
+  readonly #circuit: Circuit
 
-  constructor(url: URL) {
+  /** `heard` is told when the upstream cannot be reached any more, and when it can again. */
+  constructor(url: URL, heard: (event: CircuitEvent) => void = () => undefined) {
     this.url = url
     this.#prefix = url.pathname.replace(/\/+$/, '')
     this.#pool = new Pool(url.origin, {
@@ -37,6 +41,12 @@ export class Upstream {
       pipelining: 1,
       allowH2: false,
     })
+    this.#circuit = new Circuit(() => systemClock.monotonicMs(), heard)
+  }
+
+  /** Is nobody let through at the moment, since it cannot be reached? */
+  get isAway(): boolean {
+    return this.#circuit.open
   }
 
   /** The path of an upstream's URL is put in front. */
@@ -46,8 +56,8 @@ export class Upstream {
 
   /** Starts a call. A body that is here whole may be sent again after a failed connect; a stream never is. */
   call(request: ForwardRequest, events: UpstreamEvents): UpstreamCall {
-    const call = new Call(this.#pool, { ...request, target: this.path(request.target) }, events)
-    call.start(1)
+    const call = new Call(this.#pool, this.#circuit, { ...request, target: this.path(request.target) }, events)
+    call.begin()
     return call
   }
 
@@ -59,6 +69,7 @@ export class Upstream {
 /** undici's first handler interface: raw headers as Buffers, no parsing, no copies. */
 class Call implements UpstreamCall {
   readonly #pool: Pool
+  readonly #circuit: Circuit
   readonly #request: ForwardRequest
   readonly #events: UpstreamEvents
   #abort: ((error?: Error) => void) | undefined
@@ -66,14 +77,25 @@ class Call implements UpstreamCall {
   #paused = false
   #sent = false
   #over = false
+  #startedMs = 0
 
-  constructor(pool: Pool, request: ForwardRequest, events: UpstreamEvents) {
+  constructor(pool: Pool, circuit: Circuit, request: ForwardRequest, events: UpstreamEvents) {
     this.#pool = pool
+    this.#circuit = circuit
     this.#request = request
     this.#events = events
   }
 
-  start(attempt: number): void {
+  begin(): void {
+    const retryAfterMs = this.#circuit.ask()
+    this.#startedMs = systemClock.monotonicMs()
+    if (retryAfterMs === 0) return this.#start(1)
+    const reason = 'The upstream has been out of reach for a while and is not asked at the moment'
+    const failure = { code: 'upstream_unreachable', sent: false, cause: undefined, reason, retryAfterMs } as const
+    queueMicrotask(() => this.#fail(failure))
+  }
+
+  #start(attempt: number): void {
     const { method, target, headers, body, timeoutMs } = this.#request
     try {
       this.#pool.dispatch(
@@ -89,6 +111,7 @@ class Call implements UpstreamCall {
         {
           onConnect: (abort) => {
             this.#sent = true
+            this.#circuit.connected()
             this.#abort = abort
             if (this.#over) abort()
           },
@@ -99,7 +122,8 @@ class Call implements UpstreamCall {
         },
       )
     } catch (error) {
-      // undici refuses what it cannot put on the wire; nothing was sent.
+      // undici refuses what it cannot put on the wire; nothing was sent, and nothing learnt of the upstream.
+      this.#circuit.withdrawn(this.#startedMs)
       queueMicrotask(() => this.#fail({ code: 'upstream_unreachable', sent: false, cause: error }))
     }
   }
@@ -143,13 +167,26 @@ class Call implements UpstreamCall {
 
   #onError(error: Error, attempt: number): void {
     const { body } = this.#request
-    const replayable = body === null || Buffer.isBuffer(body) || typeof body === 'function'
-    if (!this.#sent && replayable && !this.#over && attempt < connectTries && isConnectFailure(error)) {
-      setTimeout(() => (this.#over ? undefined : this.start(attempt + 1)), 50 * attempt)
+    const replayable = !isStream(body)
+    // While nobody is let through one failure is enough to say that it is still away.
+    const tries = this.#circuit.open ? 1 : connectTries
+    if (!this.#sent && replayable && !this.#over && attempt < tries && isConnectFailure(error)) {
+      setTimeout(() => (this.#over ? this.#circuit.withdrawn(this.#startedMs) : this.#start(attempt + 1)), 50 * attempt)
       return
     }
+    if (!this.#sent) this.#unconnected(error)
     const code = isTimeout(error) ? 'upstream_timeout' : 'upstream_unreachable'
-    this.#fail({ code, sent: this.#sent, cause: error })
+    const reason = this.#sent ? undefined : reasonOf(error)
+    this.#fail({ code, sent: this.#sent, cause: error, ...(reason === undefined ? {} : { reason }) })
+  }
+
+  #unconnected(error: Error): void {
+    // A body that streams fails with its caller, and what undici refuses by itself is the caller's mistake too: nobody may
+    // shut an upstream for others with these.
+    const { body } = this.#request
+    const isTheirs = isStream(body) || /^UND_ERR_(?!CONNECT_TIMEOUT|SOCKET)/.test(codeOf(error))
+    if (this.#over || isTheirs) this.#circuit.withdrawn(this.#startedMs)
+    else this.#circuit.failed(this.#startedMs, error)
   }
 
   #fail(failure: UpstreamFailure): void {
@@ -159,8 +196,9 @@ class Call implements UpstreamCall {
   }
 }
 
-function codeOf(error: Error): string {
-  return (error as NodeJS.ErrnoException).code ?? ''
+/** One that comes once: not held in memory, nor to be read again from the disk. */
+function isStream(body: ForwardRequest['body']): boolean {
+  return body !== null && !Buffer.isBuffer(body) && typeof body !== 'function'
 }
 
 function isTimeout(error: Error): boolean {

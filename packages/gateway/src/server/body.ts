@@ -2,6 +2,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Readable } from 'node:stream'
 import { IdempotencyError, type StreamedContent } from 'oncekey/http'
+import { exceeded, type Holding } from './quota.ts'
 
 /** A body that is here whole. */
 export interface HeldBody {
@@ -15,15 +16,12 @@ export interface HeldBody {
   release(): void
 }
 
-/** All buffered bodies of a process together (http.md, Fingerprint). */
-const processBytes = 512 * 1024 * 1024
-
 /** Counts the bytes that are held in buffers. */
 export class BodyBudget {
   readonly #most: number
   #held = 0
 
-  constructor(most: number = processBytes) {
+  constructor(most: number) {
     this.#most = most
   }
 
@@ -34,17 +32,25 @@ export class BodyBudget {
 
   /**
    * The body; undefined when the caller hung up before its end. `release` gives its bytes back to the budget and has
-   * to be called once. Throws `body_too_large` and `too_many_waiting`.
+   * to be called once. Throws `body_too_large` and `too_many_waiting`; with a `holder` also `quota_exceeded`: one may hold as
+   * much as is still free, so a single one gets half of the budget, two a third each, and there is always something left for
+   * the next (dynamic thresholds, Choudhury and Hahne, 1998).
    */
-  read(request: IncomingMessage, maxBytes: number): Promise<HeldBody | undefined> {
+  read(
+    request: IncomingMessage,
+    maxBytes: number,
+    holder: Pick<Holding, 'bytes'> = { bytes: Number.NEGATIVE_INFINITY },
+  ): Promise<HeldBody | undefined> {
     const declared = Number(request.headers['content-length'] ?? 0)
     if (declared > maxBytes) return Promise.reject(tooLarge(maxBytes))
-    if (this.#held + declared > this.#most) return Promise.reject(tooMany())
+    const refusal = this.#refusal(holder, declared)
+    if (refusal !== undefined) return Promise.reject(refusal)
     return new Promise((resolve, reject) => {
       const chunks: Buffer[] = []
       let length = 0
       const release = (): void => {
         this.#held -= length
+        holder.bytes -= length
         length = 0
       }
       const fail = (error: IdempotencyError): void => {
@@ -56,8 +62,10 @@ export class BodyBudget {
       const take = (chunk: Buffer): void => {
         length += chunk.length
         this.#held += chunk.length
+        holder.bytes += chunk.length
         if (length > maxBytes) return fail(tooLarge(maxBytes))
-        if (this.#held > this.#most) return fail(tooMany())
+        const full = this.#refusal(holder, 0)
+        if (full !== undefined) return fail(full)
         chunks.push(chunk)
       }
       request.on('data', take)
@@ -73,6 +81,12 @@ export class BodyBudget {
       })
       request.on('error', () => undefined)
     })
+  }
+
+  #refusal({ bytes }: Pick<Holding, 'bytes'>, more: number): IdempotencyError | undefined {
+    const free = this.#most - this.#held - more
+    if (free < 0) return tooMany()
+    return bytes + more > free ? exceeded('bodies of yours take as much memory as is left for all others') : undefined
   }
 }
 

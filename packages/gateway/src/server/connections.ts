@@ -1,6 +1,8 @@
 /** What is known of each connection: how much is being answered on it, and whether its bytes can be trusted. */
-import type { Server, ServerResponse } from 'node:http'
+import type { ServerResponse } from 'node:http'
+import type { Server as NetServer } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { systemClock } from 'oncekey/http'
 
 /** One connection, from its first byte to its close. */
 export interface Connection {
@@ -9,6 +11,10 @@ export interface Connection {
   latest: ServerResponse | undefined
   /** What comes after a request that was malformed may be a part of it: nobody reads it. */
   distrusted: boolean
+  /** Two sockets joined; nothing is known of what goes on in there. */
+  isTunnel: boolean
+  /** Since when nothing is being answered, of the monotonic clock. */
+  idleSinceMs: number
 }
 
 /**
@@ -16,20 +22,44 @@ export interface Connection {
  * made them outlive the young generation, which cost 12 µs of collection a request.
  */
 export class Connections {
-  readonly #connections = new WeakMap<Duplex, Connection>()
+  readonly #connections = new Map<Duplex, Connection>()
   /** Requests that are being answered, on all of them. */
   open = 0
 
-  constructor(server: Server) {
-    server.on('connection', (socket) => void this.of(socket))
+  /** `arrival` is the event of a connection over which HTTP is spoken: with TLS not before the handshake. */
+  constructor(server: NetServer, arrival: 'connection' | 'secureConnection') {
+    server.on(arrival, (socket: Duplex) => void this.of(socket))
+  }
+
+  /** Has HTTP been spoken over it? */
+  knows(socket: Duplex): boolean {
+    return this.#connections.has(socket)
   }
 
   of(socket: Duplex): Connection {
     const known = this.#connections.get(socket)
     if (known !== undefined) return known
-    const connection = { open: 0, latest: undefined, distrusted: false }
+    const idleSinceMs = systemClock.monotonicMs()
+    const connection = { open: 0, latest: undefined, distrusted: false, isTunnel: false, idleSinceMs }
     this.#connections.set(socket, connection)
+    socket.once('close', () => this.#connections.delete(socket))
     return connection
+  }
+
+  /** Those that are not closed yet. */
+  get count(): number {
+    return this.#connections.size
+  }
+
+  [Symbol.iterator](): Iterator<readonly [Duplex, Connection]> {
+    return this.#connections.entries()
+  }
+
+  /** Closes those on which nothing has happened for so long. */
+  closeIdle(forMs: number): void {
+    const since = systemClock.monotonicMs() - forMs
+    for (const [socket, { open, isTunnel, idleSinceMs }] of this.#connections)
+      if (open === 0 && !isTunnel && idleSinceMs <= since) socket.destroy()
   }
 
   /** A request begins to be answered; answers its connection. */
@@ -43,6 +73,7 @@ export class Connections {
 
   end(connection: Connection): void {
     connection.open -= 1
+    connection.idleSinceMs = systemClock.monotonicMs()
     this.open -= 1
   }
 

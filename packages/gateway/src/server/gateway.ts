@@ -1,6 +1,9 @@
 /** The proxy: takes requests from node:http, brings covered ones to the exchange and passes the others through. */
-import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
+import { type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
+import type { Server as SecureServer } from 'node:https'
+import { Server as NetServer } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { Server as SecureNetServer } from 'node:tls'
 import { type Exchange, IdempotencyError, type Plan, planOf, refuse, systemClock } from 'oncekey/http'
 import { getBehind, passThrough, upgrade } from '../forward/index.ts'
 import type { Ledger, RequestAccount } from '../ledger/index.ts'
@@ -8,23 +11,35 @@ import { BodyBudget, type HeldBody } from './body.ts'
 import { NodeCaller } from './caller.ts'
 import { Connections } from './connections.ts'
 import { declineUpgrade, isWebSocket } from './decline.ts'
+import { type Limits, processLimits } from './limits.ts'
 import type { Served, ServedObserver } from './line.ts'
+import { createListener, type TlsFiles } from './listener.ts'
 import { answerMalformed, isPlain, notPlain } from './malformed.ts'
-import { type Behind, headersFor, type Routed, routedOf } from './routed.ts'
+import { Pace } from './pace.ts'
+import { type Guest, Quota } from './quota.ts'
+import { shuttingDown, tooMany } from './refusals.ts'
+import { type Destinations, headersFor, type Routed, routedOf } from './routed.ts'
 import { optionsFor, targetOf } from './routing.ts'
 import { isUpload, spool } from './spool.ts'
 import { TimedCall } from './timed.ts'
 
 /** What a gateway is made of. */
-export interface GatewayParts extends Behind {
+export interface GatewayParts extends Destinations {
   readonly exchange: Exchange
   readonly ledger: Ledger
   /** Undefined where nobody wants to know. */
   readonly served: ServedObserver | undefined
+  /** Undefined: plain HTTP. */
+  readonly tls: TlsFiles | undefined
+  /** Most requests of one tenant in this process; undefined: as many as of all. */
+  readonly tenantRequests: number | undefined
 }
 
-/** Passed bodies up to this are read before they go on. */
-const onePieceBytes = 64 * 1024
+/** How often slow connections are looked for. */
+const paceMs = 5_000
+
+/** A client that has nothing to ask for so long takes a new connection next time, and sees this one end. */
+const retiredIdleMs = 2_000
 
 /** What becomes known of a request on its way. */
 interface Asked {
@@ -33,32 +48,51 @@ interface Asked {
   routed: Routed | undefined
   account: RequestAccount | undefined
   call: TimedCall | undefined
+  /** Where tenants have quotas, once it has been let in. */
+  guest: Guest | undefined
 }
 
 /** A gateway that listens once `listen` has resolved. */
 export class Gateway {
-  readonly server: Server
+  readonly server: Server | SecureServer
   readonly #parts: GatewayParts
-  readonly #budget = new BodyBudget()
+  readonly #limits: Limits
+  readonly #budget: BodyBudget
+  readonly #pace: Pace
+  readonly #quota: Quota | undefined
   readonly #tunnels = new Set<Duplex>()
   readonly #connections: Connections
   #stopping = false
+  #retiring = false
   #idle: (() => void) | undefined
 
-  constructor(parts: GatewayParts) {
+  constructor(parts: GatewayParts, limits: Limits = processLimits) {
     this.#parts = parts
-    this.server = createServer({
-      maxHeaderSize: 64 * 1024,
-      keepAliveTimeout: 75_000,
-      requestTimeout: 0,
-      headersTimeout: 60_000,
-    })
-    // Node would drop every field after the 1,000th without a word, the key among them; their size is bounded above.
-    this.server.maxHeadersCount = 0
-    this.#connections = new Connections(this.server)
+    this.#limits = limits
+    this.#budget = new BodyBudget(limits.bodiesBytes)
+    this.#pace = new Pace(limits)
+    this.#quota = parts.tenantRequests === undefined ? undefined : new Quota(parts.tenantRequests)
+    const { tls } = parts
+    this.server = createListener(limits, tls)
+    this.#connections = new Connections(this.server, tls === undefined ? 'connection' : 'secureConnection')
     this.server.on('request', (request, response) => void this.#serve(request, response))
     this.server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head))
-    this.server.on('clientError', (error, socket) => answerMalformed(error, socket, this.#connections))
+    this.server.on('clientError', (error: NodeJS.ErrnoException, socket) =>
+      answerMalformed(error, socket, this.#connections),
+    )
+    this.#watch(Math.min(paceMs, limits.bodyMs))
+  }
+
+  /** Cuts, again and again, who holds a connection by a trickle. */
+  #watch(everyMs: number): void {
+    systemClock.setTimer(everyMs, () => {
+      for (const [socket, connection] of this.#connections) {
+        const slow = this.#pace.judge(socket, connection, everyMs)
+        if (slow === 'reader') socket.destroy()
+        if (slow === 'body') answerMalformed({ code: 'ERR_HTTP_REQUEST_TIMEOUT' }, socket, this.#connections)
+      }
+      this.#watch(everyMs)
+    })
   }
 
   /** How many requests are being answered. */
@@ -69,6 +103,11 @@ export class Gateway {
   /** Bytes of request bodies in memory. */
   get bodyBytes(): number {
     return this.#budget.held
+  }
+
+  /** From now on new connections get this certificate. Only for a gateway that was made with one. */
+  secure(tls: TlsFiles): void {
+    if (this.server instanceof SecureNetServer) this.server.setSecureContext(tls)
   }
 
   /**
@@ -90,15 +129,32 @@ export class Gateway {
     return ended
   }
 
+  /**
+   * Takes no new connection and leaves those that are there without a word: requests on them are served, the last one each
+   * with `Connection: close`. Resolves when all are closed and
+   * all drains have ended, however long that takes.
+   */
+  async retire(): Promise<void> {
+    this.#retiring = true
+    // The one of node:http would close idle connections at once, on which a request may be on its way.
+    NetServer.prototype.close.call(this.server)
+    while (this.#connections.count + this.#connections.open > 0) {
+      await new Promise<void>((resolve) => void systemClock.setTimer(250, resolve, true))
+      this.#connections.closeIdle(retiredIdleMs)
+    }
+  }
+
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     if (this.#connections.of(request.socket).distrusted) return
     const startedMs = systemClock.monotonicMs()
     const connection = this.#connections.begin(response)
+    if (this.#retiring) response.shouldKeepAlive = false
     const method = request.method ?? ''
     const caller = new NodeCaller(response)
     const path = targetOf(request.url ?? '')?.path ?? '/'
-    const asked: Asked = { key: undefined, routed: undefined, account: undefined, call: undefined }
+    const asked: Asked = { key: undefined, routed: undefined, account: undefined, call: undefined, guest: undefined }
     try {
+      if (connection.open > this.#limits.pipelined || this.running > this.#limits.requests) throw tooMany()
       await this.#answer(request, response, caller, asked)
     } catch (error) {
       const known =
@@ -109,6 +165,7 @@ export class Gateway {
       if (isLast && !response.headersSent) response.setHeader('Connection', 'close')
       refuse(caller, known, { path }, { key: asked.key, waitSeconds: undefined })
     }
+    asked.guest?.leave()
     this.#connections.end(connection)
     if (this.#parts.served !== undefined) this.#parts.served(served(method, path, startedMs, caller, asked))
     if (this.#connections.open === 0) this.#idle?.()
@@ -127,11 +184,12 @@ export class Gateway {
     )
     if (plan.kind === 'cover') asked.key = plan.echo
     if (this.#stopping) throw shuttingDown()
+    asked.guest = this.#quota?.enter({ headers: request.rawHeaders, query: routed.place.query }, routed.route)
     if (plan.kind === 'pass') return this.#pass(routed, request, response, caller, null, plan.status)
     const { maxBodyBytes, maxUploadBytes } = routed.route
     const read = isUpload(request)
       ? await spool(request, maxUploadBytes)
-      : await this.#budget.read(request, maxBodyBytes)
+      : await this.#budget.read(request, maxBodyBytes, asked.guest?.holding)
     if (read === undefined) return
     try {
       await this.#cover(routed, plan, request, response, caller, read, asked)
@@ -192,8 +250,8 @@ export class Gateway {
     const { upstream, target, route } = routed
     // A small body goes on in one piece: one write less, and a connect failure can be tried again.
     const length = Number(request.headers['content-length'] ?? 0)
-    const small = held === null && length > 0 && length <= onePieceBytes
-    const read = small ? await this.#budget.read(request, onePieceBytes) : undefined
+    const small = held === null && length > 0 && length <= this.#limits.onePieceBytes
+    const read = small ? await this.#budget.read(request, this.#limits.onePieceBytes) : undefined
     if (small && read === undefined) return
     const here = read ?? held
     const headers = headersFor(request, route, here ?? undefined)
@@ -220,6 +278,7 @@ export class Gateway {
       const { upstream, target, route } = routedOf(this.#parts, request)
       const headers = headersFor(request, route, null)
       this.#tunnels.add(socket)
+      this.#connections.of(socket).isTunnel = true
       socket.on('close', () => this.#tunnels.delete(socket))
       upgrade({ upstream, target, headers, request, socket, head })
     } catch (error) {
@@ -236,9 +295,4 @@ function served(method: string, path: string, startedMs: number, caller: NodeCal
   const { status, wasCut: cut } = caller
   const how = status === 0 ? 'left' : caller.how
   return { method, path, ms, status, how, cut, place, account, call }
-}
-
-function shuttingDown(): IdempotencyError {
-  const sentence = 'This gateway is shutting down. Try again; another one will answer.'
-  return new IdempotencyError('shutting_down', sentence, { retryAfterMs: 1000 })
 }

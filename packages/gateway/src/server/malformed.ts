@@ -1,7 +1,7 @@
 /** Refuses what is not plainly one HTTP request: two servers could read it in two ways. */
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { fieldValues, IdempotencyError } from 'oncekey/http'
+import { fieldValues, IdempotencyError, systemClock } from 'oncekey/http'
 import type { Connections } from './connections.ts'
 
 /**
@@ -22,25 +22,54 @@ export function notPlain(): IdempotencyError {
   )
 }
 
+/** What has words of its own, by the code of Node's parser. */
+const refusals: Readonly<Record<string, readonly [number, string, string]>> = {
+  HPE_HEADER_OVERFLOW: [
+    431,
+    'Request Header Fields Too Large',
+    'The head of the request is over 64 KiB. It was not forwarded. Send less.',
+  ],
+  ERR_HTTP_REQUEST_TIMEOUT: [
+    408,
+    'Request Timeout',
+    'The request did not come in time: its head within a minute, its body at 500 bytes a second. Send it again.',
+  ],
+}
+/** A connection is kept for so long after a refusal that closes it. */
+const lingerMs = 1_000
+
 /**
  * Answers bytes that no parser takes, unless they came behind a request that is being answered: then the answer would
- * be taken for that request's, or end up in its middle, so the connection is cut.
+ * be taken for that request's, or end up in its middle, so the connection is cut. So is one whose TLS handshake failed.
  */
-export function answerMalformed(error: NodeJS.ErrnoException, socket: Duplex, connections: Connections): void {
-  if (error.code === 'ECONNRESET' || !socket.writable || connections.isBusy(socket)) {
+export function answerMalformed(
+  error: Pick<NodeJS.ErrnoException, 'code'>,
+  socket: Duplex,
+  connections: Connections,
+): void {
+  if (error.code === 'ECONNRESET' || !socket.writable || !connections.knows(socket) || connections.isBusy(socket)) {
     socket.destroy()
     return
   }
-  const [status, title] =
-    error.code === 'HPE_HEADER_OVERFLOW' ? [431, 'Request Header Fields Too Large'] : [400, 'Bad Request']
-  const sentence = `The request is not well-formed HTTP (${error.code ?? 'unknown'}). It was not forwarded.`
+  const [status, title, sentence] = refusals[error.code ?? ''] ?? [
+    400,
+    'Bad Request',
+    `The request is not well-formed HTTP (${error.code ?? 'unknown'}). It was not forwarded.`,
+  ]
   const body = JSON.stringify({
     type: 'about:blank',
     title,
     status,
     detail: sentence,
-    error: { message: sentence, type: 'invalid_request_error', code: 'malformed_request', param: null },
+    error: {
+      message: sentence,
+      type: 'invalid_request_error',
+      code: status === 408 ? 'request_timeout' : 'malformed_request',
+      param: null,
+    },
   })
   const head = `HTTP/1.1 ${status} ${title}\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nX-Should-Retry: false\r\nConnection: close\r\n\r\n`
   socket.end(head + body)
+  // Whoever does not hang up by himself has had the time to read it.
+  systemClock.setTimer(lingerMs, () => socket.destroy())
 }

@@ -1,4 +1,4 @@
-/** Where a request goes: which upstream, by what rules, and with which headers. */
+/** Where a request goes: which upstream, by what rules, on which path, and with which headers. */
 import type { IncomingMessage } from 'node:http'
 import { IdempotencyError } from 'oncekey/http'
 import { type Upstream, upstreamHeaders } from '../forward/index.ts'
@@ -12,16 +12,17 @@ import {
   targetOf,
   upstreamOf,
 } from './routing.ts'
+import { staysWithin } from './within.ts'
 
-/** What is behind a gateway. */
-export interface Behind {
+/** The only places a request can go to. */
+export interface Destinations {
   /** By name; the unnamed one has the name ''. */
   readonly upstreams: ReadonlyMap<string, Upstream>
   /** By the name of the upstream. */
   readonly routes: ReadonlyMap<string, Routes>
 }
 
-/** A request that has found its upstream. */
+/** One of them, picked. */
 export interface Routed {
   /** '' is the one without a name. */
   readonly name: string
@@ -36,8 +37,8 @@ export interface Routed {
   readonly route: GatewayRoute
 }
 
-/** Throws `unknown_upstream` for a target that is no path, or belongs to nobody. */
-export function routedOf({ upstreams, routes }: Behind, request: IncomingMessage): Routed {
+/** Picks it by the path alone. Throws `unknown_upstream`. */
+export function routedOf({ upstreams, routes }: Destinations, request: IncomingMessage): Routed {
   const place = targetOf(request.url ?? '')
   if (place === undefined) {
     throw new IdempotencyError(
@@ -56,6 +57,10 @@ export function routedOf({ upstreams, routes }: Behind, request: IncomingMessage
     )
   }
   const { name, path } = picked
+  if (!staysWithin(path)) {
+    const sentence = 'The path climbs out of its upstream by "..". Send the path that is meant, without dots.'
+    throw new IdempotencyError('unknown_upstream', sentence)
+  }
   const match = rules.match(request.method ?? '', path)
   return {
     name,

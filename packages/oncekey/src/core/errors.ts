@@ -19,6 +19,7 @@ export const errorCatalogue = {
   body_malformed: { status: 400, title: 'The request body cannot be read', retryable: false },
   fingerprint_mismatch: { status: 422, title: 'The key was used for another request', retryable: false },
   too_many_waiting: { status: 429, title: 'Too many requests are waiting', retryable: true },
+  quota_exceeded: { status: 429, title: 'The tenant has what it may have', retryable: true },
   spool_failed: { status: 503, title: 'The upload could not be kept while it came in', retryable: true },
   upstream_unreachable: { status: 502, title: 'The upstream cannot be reached', retryable: true },
   upstream_timeout: { status: 504, title: 'The upstream did not answer in time', retryable: true },

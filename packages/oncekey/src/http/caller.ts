@@ -24,6 +24,10 @@ export interface UpstreamFailure {
   readonly code: 'upstream_unreachable' | 'upstream_timeout'
   readonly sent: boolean
   readonly cause: unknown
+  /** Why, as the beginning of a sentence, where there is more to say than that it could not be reached. */
+  readonly reason?: string
+  /** When it makes sense to ask again, if that is known. */
+  readonly retryAfterMs?: number
 }
 
 /** What an upstream call tells, in this order: head, data …, then end or fail; or fail alone. */

@@ -47,11 +47,12 @@ export function failureError(
   fate: ReturnType<typeof fateOf>,
 ): IdempotencyError {
   const what =
-    failure.code === 'upstream_timeout'
+    failure.reason ??
+    (failure.code === 'upstream_timeout'
       ? 'The upstream did not answer in time'
       : failure.sent
         ? 'The connection to the upstream broke'
-        : 'The upstream could not be reached'
+        : 'The upstream could not be reached')
   const mayHaveRun = ending !== 'not_executed'
   const consequence = {
     released: mayHaveRun
@@ -66,5 +67,6 @@ export function failureError(
     retryable: fate !== 'unknown',
     mayHaveRun,
     cause: failure.cause,
+    ...(failure.retryAfterMs === undefined ? {} : { retryAfterMs: failure.retryAfterMs }),
   })
 }

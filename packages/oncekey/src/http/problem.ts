@@ -22,7 +22,13 @@ function errorDocumentation(code: ErrorCode): string {
 }
 
 /** Codes that pass by themselves and soon; they always carry a hint, the others only when somebody knows the time. */
-const soon: ReadonlySet<ErrorCode> = new Set(['in_progress', 'too_many_waiting', 'store_unavailable', 'shutting_down'])
+const soon: ReadonlySet<ErrorCode> = new Set([
+  'in_progress',
+  'too_many_waiting',
+  'quota_exceeded',
+  'store_unavailable',
+  'shutting_down',
+])
 const soonMs = 1000
 
 /** Official SDKs ignore hints above a minute [M], and would then come back after half a second. */
