@@ -239,6 +239,7 @@ export class Exchange {
     try {
       if ((await replay(parts, found, undefined)) === 'unstarted') caller.cut()
     } catch (error) {
+      if (!(error instanceof IdempotencyError)) this.#failed(error)
       refuse(caller, error instanceof IdempotencyError ? error : internal(error), request, echo)
     }
   }
