@@ -1,16 +1,8 @@
 /** Every limit that nobody sets: a real gateway in this process, with small ones so that they can be reached. */
-import { once } from 'node:events'
-import type { AddressInfo } from 'node:net'
-import { memoryStore } from 'oncekey'
-import { Engine, Exchange, nodeCodings, nodeDigest, systemClock, systemRandom } from 'oncekey/http'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { openLedger } from '../src/cli/ledger.ts'
-import { createLog } from '../src/cli/log.ts'
-import { loadGatewayConfig } from '../src/config/load.ts'
-import { Upstream } from '../src/forward/index.ts'
-import { Gateway, Routes } from '../src/server/index.ts'
-import { type Limits, processLimits } from '../src/server/limits.ts'
+import type { Limits } from '../src/server/limits.ts'
 import { freshKey, RawClient, type ScriptedUpstream, send, startUpstream, until } from './harness.ts'
+import { openGateway } from './in-process.ts'
 
 let upstream: ScriptedUpstream
 const closing: (() => unknown)[] = []
@@ -25,34 +17,9 @@ afterAll(() => upstream.close())
 
 /** A gateway with these limits in place of the usual ones. */
 async function gatewayWith(limits: Partial<Limits>, ...flags: string[]): Promise<{ readonly port: number }> {
-  const config = loadGatewayConfig(['--upstream', upstream.url, '--store', 'memory:', ...flags], {})
-  if (config === undefined) throw new Error('no configuration')
-  const store = memoryStore()
-  const engine = new Engine({ store, skewMs: 2_000, clock: systemClock, random: systemRandom, digest: nodeDigest })
-  await engine.ready()
-  const away = new Upstream(new URL(upstream.url))
-  const ledger = openLedger(store, new Map(), createLog('warn').log, undefined)
-  const gateway = new Gateway(
-    {
-      exchange: new Exchange(engine, nodeCodings, () => undefined),
-      upstreams: new Map([['', away]]),
-      routes: new Map([...config.routes].map(([name, rules]) => [name, new Routes(rules)])),
-      ledger,
-      tls: undefined,
-      tenantRequests: config.tenantRequests,
-      served: undefined,
-    },
-    { ...processLimits, ...limits },
-  )
-  gateway.server.listen(0, '127.0.0.1')
-  await once(gateway.server, 'listening')
-  closing.push(async () => {
-    await gateway.stop(0)
-    await away.close()
-    await ledger.close()
-    await store.close()
-  })
-  return { port: (gateway.server.address() as AddressInfo).port }
+  const gateway = await openGateway(upstream, { limits, flags })
+  closing.push(gateway.close)
+  return gateway
 }
 
 const keyed = (): string => `Host: a\r\nAuthorization: a\r\nIdempotency-Key: ${freshKey()}\r\n`

@@ -157,10 +157,7 @@ export class Gateway {
       if (connection.open > this.#limits.pipelined || this.running > this.#limits.requests) throw tooMany()
       await this.#answer(request, response, caller, asked)
     } catch (error) {
-      const known =
-        error instanceof IdempotencyError
-          ? error
-          : new IdempotencyError('internal', 'The gateway failed on this request. Try again.', { cause: error })
+      const known = this.#parts.exchange.refusalOf(error)
       const isLast = !request.complete || known.code === 'body_malformed' || known.code === 'shutting_down'
       if (isLast && !response.headersSent) response.setHeader('Connection', 'close')
       refuse(caller, known, { path }, { key: asked.key, waitSeconds: undefined })

@@ -13,7 +13,7 @@ import { echoOf, Identities, type Identity, policyFor } from './identity.ts'
 import { type Left, leave } from './keyless.ts'
 import { pump } from './pump.ts'
 import { markedBody, reconcile } from './reconcile.ts'
-import { internal, refuse, withRecord } from './refuse.ts'
+import { refusalOf, refuse, withRecord } from './refuse.ts'
 import { type Codings, join, joinHere, type ReplayParts, replay, sendDecoded } from './replay.ts'
 import { type Echo, ownFields, sendWhole } from './respond.ts'
 import type { Plan, RouteOptions } from './route.ts'
@@ -45,14 +45,15 @@ export class Exchange {
   readonly #engine: Engine
   readonly #codings: Codings
   readonly #identities: Identities
-  readonly #failed: (error: unknown) => void
+  /** What the caller is told of an error, whoever met it. */
+  readonly refusalOf: (error: unknown) => IdempotencyError
 
   /** `failed` hears what nobody foresaw; the caller is told that there is something in the log. */
   constructor(engine: Engine, codings: Codings, failed: (error: unknown) => void) {
     this.#engine = engine
     this.#codings = codings
     this.#identities = new Identities(engine, codings)
-    this.#failed = failed
+    this.refusalOf = (error) => refusalOf(error, failed)
   }
 
   /**
@@ -60,14 +61,11 @@ export class Exchange {
    * store is away and the route fails open: then the adapter passes the request through.
    */
   async handle(exchanged: Exchanged): Promise<'handled' | 'bypass'> {
-    const { caller, request } = exchanged
     const echo = echoOf(exchanged)
     try {
       return await this.#handle(exchanged, echo)
     } catch (error) {
-      if (!(error instanceof IdempotencyError)) this.#failed(error)
-      const refusal = error instanceof IdempotencyError ? error : internal(error)
-      refuse(caller, refusal, request, echo)
+      refuse(exchanged.caller, this.refusalOf(error), exchanged.request, echo)
       return 'handled'
     }
   }
@@ -239,8 +237,7 @@ export class Exchange {
     try {
       if ((await replay(parts, found, undefined)) === 'unstarted') caller.cut()
     } catch (error) {
-      if (!(error instanceof IdempotencyError)) this.#failed(error)
-      refuse(caller, error instanceof IdempotencyError ? error : internal(error), request, echo)
+      refuse(caller, this.refusalOf(error), request, echo)
     }
   }
 

@@ -24,8 +24,10 @@ export function withRecord(error: IdempotencyError, id: RecordId): IdempotencyEr
   return new IdempotencyError(error.code, error.message, { ...error.details, retryable: error.retryable, recordId: id })
 }
 
-/** What nobody foresaw, as the caller is told of it. */
-export function internal(cause: unknown): IdempotencyError {
+/** What the caller is told of an error. `failed` hears of one that nobody foresaw. */
+export function refusalOf(cause: unknown, failed: (error: unknown) => void): IdempotencyError {
+  if (cause instanceof IdempotencyError) return cause
+  failed(cause)
   return new IdempotencyError(
     'internal',
     'Oncekey failed on this request; the log has the reason. Try again with the same key.',
