@@ -140,6 +140,9 @@ class Server {
     const ended = once(this.#child, 'exit')
     this.signal(signal)
     await ended
+    // A process of a server that was killed with the first may hold the port a moment longer.
+    const untilMs = Date.now() + stopMs
+    while (!(await isFree(this.port)) && Date.now() < untilMs) await sleep(10)
   }
 
   /** Ends it in good order, and removes its folder. */
