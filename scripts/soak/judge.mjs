@@ -17,7 +17,7 @@ const tolerances = {
   heapMiB: { part: 0.1, noise: 6 },
   ownMiB: { part: 0.15, noise: 15 },
   handles: { part: 0.15, noise: 40 },
-  delayMs: { part: 0.5, noise: 10 },
+  delayMs: { part: 0.4, noise: 10 },
 }
 
 /** The first part is warm-up: pools fill, code is compiled, records reach their retention. */

@@ -28,7 +28,7 @@ describe('the judge', () => {
   })
 
   test.each(['heapMiB', 'ownMiB', 'handles', 'delayMs'] as const)(
-    'notices %s that doubles in ten minutes',
+    'notices %s that doubles in ten minutes, or the delay that triples',
     (measure) => {
       const from = { heapMiB: 50, ownMiB: 150, handles: 500, delayMs: 40 }[measure]
       expect(
