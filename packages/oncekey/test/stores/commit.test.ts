@@ -128,7 +128,12 @@ describe.each([
     const asleep = new Promise<void>((resolve) => {
       goOn = resolve
     })
+    let begin: () => void = () => undefined
+    const begun = new Promise<void>((resolve) => {
+      begin = resolve
+    })
     const first = frozen.run(operation, async (attempt) => {
+      begin()
       await asleep
       return transaction(async (client) => {
         await client.query('insert into orders values ($1, $2)', [`${operation.key}-late`, attempt.fence])
@@ -136,6 +141,7 @@ describe.each([
         return 'late'
       })
     })
+    await begun
     const second = await late.runDetailed(operation, async (attempt) =>
       transaction(async (client) => {
         await client.query('insert into orders values ($1, $2)', [operation.key, attempt.fence])
