@@ -283,7 +283,7 @@ function firstCells(page: string, heading: string): string[] {
 
 function membersOf(source: string, name: string): string[] {
   const body = new RegExp(`export interface ${name}(?:<\\w+>)? \\{([\\s\\S]*?)\\n\\}`).exec(source)?.[1] ?? ''
-  return [...body.matchAll(/^ {2}(?:readonly )?(\w+)\??[:(]/gm)].map(([, member = '']) => member).sort()
+  return [...body.matchAll(/^ {2}(?:readonly )?(\w+)\??[:(<]/gm)].map(([, member = '']) => member).sort()
 }
 
 describe('ARCHITECTURE.md', () => {

@@ -86,6 +86,16 @@ const rooms: Readonly<Record<string, Room>> = {
     refuses: [use('../../http/pump.ts'), use('../memory.ts'), use('../../core/../http/pump.ts'), use('ioredis')],
     allows: [use('./environment.ts'), use('../../core/store.ts'), use('lmdb'), use('node:fs')],
   },
+  'packages/oncekey/src/steps': {
+    refuses: [
+      use('../http/pump.ts'),
+      useType('../stores/memory.ts'),
+      use('node:fs'),
+      use('../platform/node.ts'),
+      use('./../http/pump.ts'),
+    ],
+    allows: [use('./entry.ts'), use('../core/step.ts')],
+  },
   'packages/oncekey/src/providers': {
     refuses: [
       use('../http/pump.ts'),

@@ -1,6 +1,7 @@
 /** How long a caller is held while the store is away (protocol.md, Store outage). */
-import { unavailable } from './attempt.ts'
+
 import { type Clock, sleep } from './clock.ts'
+import { unavailable } from './lost.ts'
 import { limits } from './policy.ts'
 import type { Random } from './random.ts'
 

@@ -11,6 +11,7 @@ import type {
   AppendRequest,
   ClaimAnswer,
   ClaimRequest,
+  KeptStep,
   KeylessRequest,
   ReadAnswer,
   RenewAnswer,
@@ -75,6 +76,10 @@ export class StoreCalls {
 
   readBody(recordId: RecordId, attemptId: AttemptId, offset: number): Promise<readonly Uint8Array[]> {
     return this.within('readBody', this.store.readBody(recordId, attemptId, offset))
+  }
+
+  steps(recordId: RecordId): Promise<readonly KeptStep[]> {
+    return this.within('steps', this.store.steps(recordId))
   }
 
   /** Bounds a call that is not gathered to `limits.storeTimeoutMs`. */

@@ -16,6 +16,7 @@ import { loadPepper } from './pepper.ts'
 import { limits } from './policy.ts'
 import type { Random } from './random.ts'
 import type { AttemptId, IdempotencyRecord } from './record.ts'
+import { type StepsOf, stepping } from './step.ts'
 import type { ClaimAnswer, ClaimRequest, GrantedBy } from './store.ts'
 import type { Recording } from './stream.ts'
 import { Sweeper } from './sweep.ts'
@@ -28,6 +29,8 @@ export interface EngineParts extends EncryptionParts {
   readonly skewMs: number
   /** 32 bytes; else the store keeps one. */
   readonly pepper?: Uint8Array
+  /** Undefined where operations have no steps: the gateway. */
+  readonly steps?: StepsOf
 }
 
 /** What came of asking for an operation. `joined` tells a wait or a shared execution from a plain replay. */
@@ -87,7 +90,9 @@ export class Engine {
     this.#observer = parts.observer
     this.calls = new StoreCalls(encryptedStore(parts), parts.clock, parts.observer)
     const keeper = new LeaseKeeper((leases) => this.calls.renew(leases), parts.clock)
-    this.#home = { calls: this.calls, clock: parts.clock, lives: this.#lives, keeper, observer: parts.observer }
+    const { calls, clock, digest } = this
+    const steps = stepping(parts.steps, () => ({ calls, clock, digest, pepper: this.#pepper }))
+    this.#home = { calls: this.calls, clock: parts.clock, lives: this.#lives, keeper, observer: parts.observer, steps }
     this.#sweeper = new Sweeper(this.calls, parts.clock, parts.random, parts.skewMs, parts.observer)
     this.#given = parts.pepper
     this.#sweeper.start()
@@ -239,7 +244,7 @@ export class Engine {
     const { record } = answer
     const by = answer.kind === 'granted' ? answer.by : 'yours'
     this.#observer?.({ kind: 'granted', recordId: asked.recordId, by, attempt: record.attempt })
-    const attempt = new Attempt(this.#home, live, asked.recordId, record, asked.policy, sentMs)
+    const attempt = new Attempt(this.#home, live, asked.recordId, { record, by }, asked.policy, sentMs)
     return { kind: 'granted', by, attempt }
   }
 

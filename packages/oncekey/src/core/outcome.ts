@@ -62,7 +62,7 @@ function defaultClass(ending: Ending): EndingClass {
 /** What becomes of the record: `lapse` leaves it running, so that the next claim takes over and reconciles. */
 export function fateOf(ending: EndingClass, onAbandoned: OnAbandoned): 'completed' | 'released' | 'unknown' | 'lapse' {
   if (ending === 'final') return 'completed'
-  if (ending === 'not_executed' || onAbandoned === 'reexecute') return 'released'
+  if (ending === 'not_executed' || onAbandoned === 'reexecute' || onAbandoned === 'resume') return 'released'
   return onAbandoned === 'unknown' ? 'unknown' : 'lapse'
 }
 

@@ -45,7 +45,7 @@ export interface IdempotencyOptions extends PolicyOptions {
 }
 
 /** Which platform an engine runs on; `createIdempotency` is wired in `platform/`. */
-export type Platform = Pick<EngineParts, 'clock' | 'random' | 'digest'>
+export type Platform = Pick<EngineParts, 'clock' | 'random' | 'digest' | 'steps'>
 
 /** Runs operations once per key. Make one for a process and store, and close it at the end. */
 export class Idempotency {
@@ -77,10 +77,11 @@ export class Idempotency {
     operation: Operation,
     execute: (attempt: RunningAttempt) => T | Promise<T>,
   ): Promise<RunResult<T>> {
-    const asked = await this.#ask(operation)
+    const asked = await this.#askOpen(operation)
+    if (asked === undefined) return this.#bypass('', execute)
     const begun = await this.#engine.begin(asked)
     if (begun.kind === 'granted') return this.#engine.track(this.#execute(asked, begun.attempt, execute))
-    if (begun.kind === 'bypassed') return this.#bypass(asked, execute)
+    if (begun.kind === 'bypassed') return this.#bypass(asked.recordId, execute)
     return this.#answer<T>(asked, begun)
   }
 
@@ -129,6 +130,19 @@ export class Idempotency {
   /** Stops the sweeper and the renewals and waits for running work. The store stays open; close it afterwards. */
   close(): Promise<void> {
     return this.#engine.close()
+  }
+
+  /** Undefined when the store was away before it could be asked for its pepper, and the operation may run unprotected. */
+  async #askOpen(operation: Operation): Promise<Asked | undefined> {
+    try {
+      const ready = this.#engine.ready()
+      if (!(ready instanceof Uint8Array)) await ready
+    } catch (error) {
+      const refused = error instanceof IdempotencyError && error.code !== 'store_unavailable'
+      if (refused || !this.#policy.failOpen) throw error
+      return undefined
+    }
+    return this.#ask(operation)
   }
 
   async #ask(operation: Operation): Promise<Asked> {
@@ -217,9 +231,9 @@ export class Idempotency {
     throw new IdempotencyError('superseded', sentence, { recordId: asked.recordId, own, recorded: answer.value })
   }
 
-  async #bypass<T>(asked: Asked, execute: (attempt: RunningAttempt) => T | Promise<T>): Promise<RunResult<T>> {
-    const value = await execute(unprotectedAttempt(asked.recordId))
-    return { value, status: 'bypassed', recordId: asked.recordId, attempt: 1, fence: 0, recorded: false }
+  async #bypass<T>(recordId: string, execute: (attempt: RunningAttempt) => T | Promise<T>): Promise<RunResult<T>> {
+    const value = await execute(unprotectedAttempt(recordId))
+    return { value, status: 'bypassed', recordId, attempt: 1, fence: 0, recorded: false }
   }
 
   async #answer<T>(asked: Asked, begun: Exclude<Begun, { kind: 'granted' | 'bypassed' }>): Promise<RunResult<T>> {
