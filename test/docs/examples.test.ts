@@ -26,11 +26,9 @@ function run(file: string, ...args: string[]): { code: number | null; printed: s
 
 describe('examples', () => {
   test('are these, each with a test', () => {
-    expect(below('examples', '.mjs').sort()).toEqual([
-      'examples/gateway.mjs',
-      'examples/library.mjs',
-      'examples/resolve.mjs',
-    ])
+    // Those of examples/policies are the page's: policies.test.ts.
+    const own = below('examples', '.mjs').filter((path) => !path.startsWith('examples/policies/'))
+    expect(own.sort()).toEqual(['examples/gateway.mjs', 'examples/library.mjs', 'examples/resolve.mjs'])
   })
   test('library.mjs executes once and replays', () => {
     const value = 'answer 1 to "Summarise the contract in three sentences." (fence true)'
