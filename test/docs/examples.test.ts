@@ -26,8 +26,8 @@ function run(file: string, ...args: string[]): { code: number | null; printed: s
 
 describe('examples', () => {
   test('are these, each with a test', () => {
-    // Those of examples/policies are the page's: policies.test.ts.
-    const own = below('examples', '.mjs').filter((path) => !path.startsWith('examples/policies/'))
+    // Folders have tests of their own: test/docs/policies.test.ts, test/pipeline.
+    const own = below('examples', '.mjs').filter((path) => !/^examples\/(policies|document-pipeline)\//.test(path))
     expect(own.sort()).toEqual(['examples/gateway.mjs', 'examples/library.mjs', 'examples/resolve.mjs'])
   })
   test('library.mjs executes once and replays', () => {
