@@ -96,6 +96,16 @@ const rooms: Readonly<Record<string, Room>> = {
     ],
     allows: [use('./entry.ts'), use('../core/step.ts')],
   },
+  'packages/oncekey/src/observe': {
+    refuses: [
+      use('../core/engine.ts'),
+      useType('../http/headers.ts'),
+      use('node:fs'),
+      use('@opentelemetry/sdk-metrics'),
+      use('./../stores/memory.ts'),
+    ],
+    allows: [use('./traceparent.ts'), useType('../core/events.ts'), use('@opentelemetry/api')],
+  },
   'packages/oncekey/src/providers': {
     refuses: [
       use('../http/pump.ts'),

@@ -2,7 +2,7 @@
 import type { StoreCalls } from './calls.ts'
 import { type Clock, sleep } from './clock.ts'
 import { IdempotencyError } from './errors.ts'
-import type { Observer } from './events.ts'
+import type { Watch } from './instrument.ts'
 import type { RecordId } from './key.ts'
 import { deadlineOf, type HeldLease, type LeaseKeeper, type LostReason } from './lease.ts'
 import { lostError, rolledBack, unavailable } from './lost.ts'
@@ -19,7 +19,7 @@ export interface AttemptHome {
   readonly clock: Clock
   readonly lives: Lives
   readonly keeper: LeaseKeeper
-  readonly observer: Observer | undefined
+  readonly watch: Watch
   steps(attempt: Attempt): Steps
 }
 
@@ -102,7 +102,7 @@ export class Attempt implements HeldLease {
     if (this.#lost === reason || (this.#settling && reason !== 'shutdown')) return
     const first = this.#lost === undefined
     this.#lost = reason
-    this.#home.observer?.({ kind: 'lost', recordId: this.recordId, reason })
+    this.#home.watch.observer?.({ kind: 'lost', recordId: this.recordId, reason })
     if (first) this.#abort?.abort(lostError(reason, this.recordId))
     // Duplicates must not wait for an attempt whose word no longer counts.
     if (reason === 'superseded' || reason === 'cancelled')
@@ -236,7 +236,7 @@ export class Attempt implements HeldLease {
     void persisted
       .then((answer) => answer !== undefined && this.#note(answer, end.kind))
       .finally(() => this.#home.keeper.remove(this))
-    this.#home.observer?.({ kind: 'unrecorded', recordId: this.recordId })
+    this.#home.watch.observer?.({ kind: 'unrecorded', recordId: this.recordId })
     this.#close(end.kind, shared, false)
     return { kind: 'unrecorded' }
   }
@@ -277,9 +277,10 @@ export class Attempt implements HeldLease {
   }
 
   #note(answer: SettleAnswer, as: End['kind']): void {
-    if (this.#home.observer === undefined) return
+    const { observer } = this.#home.watch
+    if (observer === undefined) return
     const { recordId } = this
-    this.#home.observer(answer.kind === 'fenced' ? { kind: 'superseded', recordId } : { kind: 'settled', recordId, as })
+    observer(answer.kind === 'fenced' ? { kind: 'superseded', recordId } : { kind: 'settled', recordId, as })
   }
 
   /** The same call with the same attemptId until it is answered; undefined at `untilMs` (monotonic). */
