@@ -74,6 +74,13 @@ describe('the key of a lost call', () => {
       expect(new Set(keys()).size).toBe(2)
     }
   })
+  test('goes to nobody who hands over a Request, for its body cannot be compared', async () => {
+    server.script(broken, whole(200))
+    const ask = once()
+    await expect(ask(new Request(server.url, post))).rejects.toThrow()
+    await ask(new Request(server.url, { ...post, body: '{"wish":2}' }))
+    expect(new Set(keys()).size).toBe(2)
+  })
   test('goes to a declared retry of a call that the SDK’s time-out ended, and to no other', async () => {
     for (const [next, isKept] of [
       [counted(1), true],
