@@ -3,6 +3,10 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { bodyBytes, bodyStart } from '../../src/client/bytes.ts'
 import { idempotentFetch } from '../../src/client/index.ts'
+import type { StreamReader } from '../../src/core/reader.ts'
+import type { HttpCaller } from '../../src/http/caller.ts'
+import { pump } from '../../src/http/pump.ts'
+import { manualClock } from '../../src/testing/clock.ts'
 import { type Answer, broken, cut, hastyClock, type Server, scripted, whole } from './world.ts'
 
 let server: Server
@@ -182,6 +186,17 @@ describe('the bytes of a body', () => {
       }),
       { numRuns: 300 },
     )
+  })
+  test('lack the keep-alive that the layer really sends', async () => {
+    const clock = manualClock()
+    const sent: Uint8Array[] = []
+    const caller = { started: true, write: (bytes: Uint8Array) => sent.push(bytes) > 0, onLeave: () => () => undefined }
+    const reader = { state: 'live', offset: 0, read: () => undefined, close: () => undefined }
+    const options = { clock, start: () => undefined, mayComment: () => true, eager: true }
+    void pump(reader as unknown as StreamReader, caller as unknown as HttpCaller, options)
+    await clock.advance(15_000)
+    expect(sent).toHaveLength(1)
+    expect(bodyBytes(bodyStart, true).push(sent[0])).toHaveLength(0)
   })
   test('keep what only begins like a keep-alive', () => {
     for (const body of [
