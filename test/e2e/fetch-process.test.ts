@@ -47,7 +47,7 @@ async function killed(policy: string) {
   const options = { upstream: sandbox.url, store, flags: [...flags, '--on-abandoned', policy] }
   let gateway = await stage.gateway(options)
   const ask = askThrough(() => gateway)
-  sandbox.plan(['events=200,gap=20'])
+  sandbox.plan(['events=600,gap=20'])
   const answer = await ask(true)
   const reader = answer.body?.getReader()
   const had = new TextDecoder().decode((await reader?.read())?.value)
@@ -56,9 +56,9 @@ async function killed(policy: string) {
     return piece.done ? 'its end' : reader.read().then(next)
   })
   const failure = ending?.catch((error: Error) => error)
-  const successor = stage.gateway(options)
+  const successor = await stage.gateway(options)
   gateway.child.kill('SIGKILL')
-  gateway = await successor
+  gateway = successor
   return { had, failure: (await failure) as Error, ask }
 }
 
