@@ -28,7 +28,12 @@ describe('examples', () => {
   test('are these, each with a test', () => {
     // Folders have tests of their own: test/docs/policies.test.ts, test/pipeline.
     const own = below('examples', '.mjs').filter((path) => !/^examples\/(policies|document-pipeline)\//.test(path))
-    expect(own.sort()).toEqual(['examples/gateway.mjs', 'examples/library.mjs', 'examples/resolve.mjs'])
+    expect(own.sort()).toEqual([
+      'examples/client.mjs',
+      'examples/gateway.mjs',
+      'examples/library.mjs',
+      'examples/resolve.mjs',
+    ])
   })
   test('library.mjs executes once and replays', () => {
     const value = 'answer 1 to "Summarise the contract in three sentences." (fence true)'
@@ -46,6 +51,18 @@ describe('examples', () => {
         '200 replayed: call 1 of the provider',
         'the provider was called once',
         'the gateway stopped with 0',
+        '',
+      ].join('\n'),
+      complained: '',
+    })
+  })
+  test('client.mjs finds its key after a restart, and the provider is called once', () => {
+    expect(run('examples/client.mjs')).toEqual({
+      code: 0,
+      printed: [
+        'first run: executed, call 1 of the provider',
+        'second run: replayed, call 1 of the provider',
+        'the provider was called once',
         '',
       ].join('\n'),
       complained: '',

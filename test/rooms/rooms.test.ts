@@ -126,6 +126,18 @@ const rooms: Readonly<Record<string, Room>> = {
     ],
     allows: [use('./pump.ts'), use('../core/policy.ts'), use('../providers/index.ts')],
   },
+  'packages/oncekey/src/client': {
+    refuses: [
+      use('node:crypto'),
+      use('../http/pump.ts'),
+      useType('../http/exchange.ts'),
+      use('../stores/memory.ts'),
+      use('../platform/node.ts'),
+      use('openai'),
+      use('./../http/pump.ts'),
+    ],
+    allows: [use('./retry.ts'), use('../core/clock.ts'), use('../http/headers.ts'), use('../providers/index.ts')],
+  },
   'packages/oncekey/src/testing': {
     refuses: [
       use('../stores/memory.ts'),
