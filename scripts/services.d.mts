@@ -1,6 +1,6 @@
 /** A private server. It and its folder are gone when it is stopped, and when the process that started it is. */
 export interface Server {
-  /** `redis`, `valkey`, `postgres`, `pgbouncer`, `nginx`. */
+  /** `redis`, `valkey`, `postgres`, `pgbouncer`, `nginx`, `nats`, `rabbitmq`. */
   readonly name: string
   readonly version: string
   readonly url: string
@@ -104,6 +104,12 @@ export interface NginxOptions {
 
 /** nginx with one worker. */
 export function startNginx(options: NginxOptions): Promise<Server>
+
+/** NATS with JetStream; its streams survive `kill`. */
+export function startNats(): Promise<Server>
+
+/** RabbitMQ without plugins; `settings` are lines of rabbitmq.conf. What is durable survives `kill`. */
+export function startRabbitmq(options?: { readonly settings?: Readonly<Record<string, string>> }): Promise<Server>
 
 /** A service, found or not. */
 export interface Service {

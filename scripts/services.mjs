@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process'
 import { pathToFileURL } from 'node:url'
 import { ensureClock } from './services/clock.mjs'
+import { natsVersion, startNats } from './services/nats.mjs'
 import { nginxVersion } from './services/nginx.mjs'
 import {
   bouncerVersion,
@@ -11,11 +12,14 @@ import {
   newestPostgres,
   startPostgres,
 } from './services/postgres.mjs'
+import { rabbitmqVersion, startRabbitmq } from './services/rabbitmq.mjs'
 import { redisVersion, startRedis, startRedisCluster } from './services/redis.mjs'
 import { ensureProgram, mayInstall, onPath } from './tools.mjs'
 
+export { startNats } from './services/nats.mjs'
 export { startNginx } from './services/nginx.mjs'
 export { startPgBouncer, startPostgres, startStandby } from './services/postgres.mjs'
+export { startRabbitmq } from './services/rabbitmq.mjs'
 export { startRedis, startRedisCluster, startRedisPair, startSentinel } from './services/redis.mjs'
 
 /** Every service with where it comes from; `program` is undefined for what is not here, and `note` says what then. */
@@ -32,6 +36,8 @@ export function listServices() {
     { name: 'postgres', ...embeddedPostgres() },
     { name: 'pgbouncer', ...found('pgbouncer', bouncerVersion) },
     { name: 'nginx', ...found('nginx', nginxVersion) },
+    { name: 'nats', ...found('nats-server', natsVersion) },
+    { name: 'rabbitmq', ...found('rabbitmq-server', rabbitmqVersion) },
   ]
 }
 
@@ -64,6 +70,8 @@ function install() {
     () => ensurePostgres(newestPostgres),
     () => ensureProgram('pgbouncer'),
     () => ensureProgram('nginx'),
+    () => ensureProgram('nats-server'),
+    () => ensureProgram('rabbitmq-server'),
     () => ensureClock(),
     () => ensureProgram('strace'),
   ]
@@ -76,7 +84,13 @@ function install() {
   }
 }
 
-const starters = { redis: () => startRedis(), postgres: () => startPostgres(), cluster: () => startRedisCluster() }
+const starters = {
+  redis: () => startRedis(),
+  postgres: () => startPostgres(),
+  cluster: () => startRedisCluster(),
+  nats: () => startNats(),
+  rabbitmq: () => startRabbitmq(),
+}
 
 /** The command line: without a name it lists, `install` brings what is missing, another name starts it until Ctrl-C. */
 async function main(name) {

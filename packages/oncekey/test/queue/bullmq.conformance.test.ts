@@ -5,6 +5,7 @@ import { type RedisServer, startRedis } from '../../../../scripts/services.mjs'
 import { idempotentConsumer } from '../../src/queue/bullmq.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
 import { type OpenedQueue, queueConformance } from '../../src/testing/index.ts'
+import { until } from './until.ts'
 
 let redis: RedisServer
 beforeAll(async () => {
@@ -38,10 +39,6 @@ describe('BullMQ', () => {
   queueConformance({ test: test.concurrent }, { open: async () => open(), store: () => memoryStore() })
 })
 
-async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  await expect.poll(holds, { timeout: 10_000, interval: 20 }).toBe(true)
-}
-
 describe('BullMQ alone', () => {
   test('a job of an id that was finished and removed is added again, and not executed again', async () => {
     const name = `queue-${made++}`
@@ -64,9 +61,9 @@ describe('BullMQ alone', () => {
     )
     const add = (removeOnComplete: boolean) => queue.add('charge', { order: 1 }, { jobId: 'order-1', removeOnComplete })
     await add(true)
-    await until(async () => verdicts.length === 1 && (await queue.getJob('order-1')) === undefined)
+    await until('the first end', async () => verdicts.length === 1 && (await queue.getJob('order-1')) === undefined)
     await add(false)
-    await until(async () => (await queue.getCompletedCount()) === 1)
+    await until('the second end', async () => (await queue.getCompletedCount()) === 1)
     // Who waits for the job gets the value of the execution.
     const value = (await queue.getJob('order-1'))?.returnvalue
     expect([executed, verdicts, value]).toEqual([[{ order: 1 }], ['acknowledge', 'acknowledge'], { paid: 1 }])
@@ -84,7 +81,7 @@ describe('BullMQ alone', () => {
       },
     )
     await queue.add('charge', {}, { jobId: 'order-1', removeOnFail: true, attempts: 9 })
-    await until(async () => (await queue.getFailedCount()) === 1)
+    await until('the parking', async () => (await queue.getFailedCount()) === 1)
     expect((await queue.getFailed())[0]?.failedReason).toMatch(
       /^attempts_exhausted: 1 attempts failed, .* no \(record /,
     )
