@@ -12,6 +12,8 @@ export interface TestQueue {
   send(ids: readonly string[]): Promise<void>
   /** The number of parked messages, and what stands beside them as one text each. */
   parked(): Promise<string[]>
+  /** Messages that are neither acknowledged nor parked; of RabbitMQ those that wait, for it does not tell of the others. */
+  left(): Promise<number>
 }
 
 /** A broker, and how to get queues of it. */
@@ -45,6 +47,7 @@ async function bullmq(): Promise<TestBroker> {
             )
         },
         parked: async () => (await queue.getFailed()).map(({ failedReason = '' }) => failedReason),
+        left: () => queue.getJobCountByTypes('waiting', 'active', 'delayed', 'prioritized'),
       }
     },
     async stop() {
@@ -86,6 +89,10 @@ async function nats(): Promise<TestBroker> {
           })
           return Promise.all(texts)
         },
+        async left() {
+          const { num_pending, num_ack_pending } = await manager.consumers.info(name, 'worker')
+          return num_pending + num_ack_pending
+        },
       }
     },
     async stop() {
@@ -123,6 +130,12 @@ async function rabbitmq(): Promise<TestBroker> {
             texts.push(JSON.stringify(one.properties.headers))
           await looking.close()
           return texts
+        },
+        async left() {
+          const looking = await connection.createChannel()
+          const { messageCount } = await looking.checkQueue(name)
+          await looking.close()
+          return messageCount
         },
       }
     },

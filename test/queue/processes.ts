@@ -14,6 +14,8 @@ export class Process {
   readonly said: Said[] = []
   readonly child: ChildProcess
   readonly ended: Promise<unknown>
+  /** When it last said something, monotonic ms. */
+  lastMs = 0
   #complaints = ''
 
   constructor(options: object) {
@@ -23,6 +25,7 @@ export class Process {
     this.child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       const lines = (rest + text).split('\n')
       rest = lines.pop() ?? ''
+      this.lastMs = performance.now()
       this.said.push(...lines.map((line) => JSON.parse(line) as Said))
     })
     this.child.stderr?.setEncoding('utf8').on('data', (text: string) => {
