@@ -64,19 +64,23 @@ async function natsBroker(options: NatsOptions, { leaseMs, trouble }: BrokerNeed
   /** One message after another. A pull a message: one that was fetched ahead would use up its time in our memory. */
   async function slot(source: Source): Promise<void> {
     while (!stopping) {
+      let pull: ConsumerMessages | undefined
       try {
-        const pull = await source.consumer.fetch({ max_messages: 1, expires: pullMs })
+        pull = await source.consumer.fetch({ max_messages: 1, expires: pullMs })
         pulls.add(pull)
         for await (const message of pull) {
           // What comes in during the stop is for others.
           if (stopping) message.nak()
           else await carryOut(source, message)
         }
-        pulls.delete(pull)
       } catch (error) {
-        if (stopping || connection.isClosed()) return
+        if (stopping) return
+        if (connection.isClosed())
+          return trouble(new Error(`The NATS connection is closed, and the consumer of "${stream}" with it.`))
         trouble(error)
         await new Promise((resolve) => setTimeout(resolve, 1_000))
+      } finally {
+        if (pull !== undefined) pulls.delete(pull)
       }
     }
   }

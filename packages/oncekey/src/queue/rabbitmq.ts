@@ -92,6 +92,8 @@ class Subscription {
     const { connection, queue, concurrency = 1, deadLetter = `${queue}.dead` } = this.#options
     const copies = await Copies.open(connection, queue, deadLetter)
     const channel = copies.channel
+    // Stopped while the connection was away.
+    if (this.#stopping) return channel.close()
     channel.on('error', this.#trouble)
     channel.once('close', () => void this.#reopen())
     await channel.prefetch(concurrency)
