@@ -5,6 +5,7 @@ import { type RedisServer, startRedis } from '../../../../scripts/services.mjs'
 import { idempotentConsumer } from '../../src/queue/bullmq.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
 import { type OpenedQueue, queueConformance } from '../../src/testing/index.ts'
+import { chargedOnce, printedBy } from './example.ts'
 import { until } from './until.ts'
 
 let redis: RedisServer
@@ -87,5 +88,9 @@ describe('BullMQ alone', () => {
     )
     await consumer.close()
     await queue.close()
+  })
+
+  test('its example charges once for a message that is sent twice', async () => {
+    expect(await printedBy('bullmq.mjs', { REDIS_URL: redis.url })).toBe(chargedOnce)
   })
 })

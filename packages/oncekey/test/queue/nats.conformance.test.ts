@@ -6,6 +6,7 @@ import { type Server, startNats } from '../../../../scripts/services.mjs'
 import { idempotentConsumer, type NatsOptions } from '../../src/queue/nats.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
 import { type OpenedQueue, queueConformance } from '../../src/testing/index.ts'
+import { chargedOnce, printedBy } from './example.ts'
 
 let server: Server
 let connection: NatsConnection
@@ -129,5 +130,9 @@ describe('NATS JetStream alone', () => {
     const start = (deadLetter: string) => idempotentConsumer(options(name, { deadLetter }), () => undefined)
     await expect(start('nowhere')).rejects.toThrow(/belongs to no stream/)
     await expect(start(name)).rejects.toThrow(/would come again/)
+  })
+
+  test('its example charges once for a message that is sent twice', async () => {
+    expect(await printedBy('nats.mjs', { NATS_URL: server.url })).toBe(chargedOnce)
   })
 })

@@ -5,6 +5,7 @@ import { type Server, startRabbitmq } from '../../../../scripts/services.mjs'
 import { idempotentConsumer, type RabbitmqOptions } from '../../src/queue/rabbitmq.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
 import { type OpenedQueue, queueConformance } from '../../src/testing/index.ts'
+import { chargedOnce, printedBy } from './example.ts'
 import { until } from './until.ts'
 
 let server: Server
@@ -128,5 +129,9 @@ describe('RabbitMQ alone', () => {
     const start = idempotentConsumer(options('nowhere', { connection: own, leaseMs: 1_000 }), () => undefined)
     await expect(start).rejects.toThrow(/heartbeat of "nowhere" is 1000 ms and must be longer than leaseMs \(1000 ms\)/)
     await own.close()
+  })
+
+  test('its example charges once for a message that is sent twice', async () => {
+    expect(await printedBy('rabbitmq.mjs', { AMQP_URL: server.url })).toBe(chargedOnce)
   })
 })
