@@ -108,8 +108,15 @@ export function startNginx(options: NginxOptions): Promise<Server>
 /** NATS with JetStream; its streams survive `kill`. */
 export function startNats(): Promise<Server>
 
-/** RabbitMQ without plugins; `settings` are lines of rabbitmq.conf. What is durable survives `kill`. */
-export function startRabbitmq(options?: { readonly settings?: Readonly<Record<string, string>> }): Promise<Server>
+export interface RabbitmqOptions {
+  /** Lines of rabbitmq.conf. */
+  readonly settings?: Readonly<Record<string, string>>
+  /** Variables of the application `rabbit` that rabbitmq.conf has no name for. */
+  readonly internals?: Readonly<Record<string, string>>
+}
+
+/** RabbitMQ without plugins. What is durable survives `kill`. */
+export function startRabbitmq(options?: RabbitmqOptions): Promise<Server>
 
 /** A service, found or not. */
 export interface Service {

@@ -25,10 +25,10 @@ export function rabbitmqVersion() {
 }
 
 /**
- * A server of its own, without plugins. It is `erl` itself and not Debian's script, which would change to another account and
+ * A server of its own, without plugins. `settings` are lines of rabbitmq.conf, `internals` what that file has no name for. It is `erl` itself and not Debian's script, which would change to another account and
  * stand between us and the process. No epmd is started, a daemon that would outlive us: a node that is told its port asks for none.
  */
-export async function startRabbitmq({ settings = {} } = {}) {
+export async function startRabbitmq({ settings = {}, internals = {} } = {}) {
   // The package may start a server of the system, which is none of ours; it has other ports.
   ensureProgram('rabbitmq-server')
   const program = ensureProgram('erl', 'erlang-base', () => onPath('erl'))
@@ -55,6 +55,7 @@ export async function startRabbitmq({ settings = {} } = {}) {
         ...['-start_epmd', 'false', '-erl_epmd_port', String(server.port + distributionAbove)],
         // Two schedulers, and none that spins while it waits: the tests need the cores.
         ...['+S', '2:2', '+sbwt', 'none', '+sbwtdcpu', 'none', '+sbwtdio', 'none', '+W', 'w'],
+        ...Object.entries(internals).flatMap(([name, value]) => ['-rabbit', name, value]),
         ...['-syslog', 'logger', '[]', '-syslog', 'syslog_error_logger', 'false'],
       ],
       prepare: (server) => writeConfig(folder, server, settings),

@@ -253,4 +253,22 @@ export const queueCases: readonly QueueCase[] = [
       same([subject.executed.length, most], [12, 3], 'executions, and most at a time')
     },
   },
+  {
+    name: 'Q17 close does not wait for the original of a duplicate that waits: it is left to others',
+    async run(subject) {
+      const { opened, open } = subject.gate()
+      await subject.consume(() => opened, { onRunning: 'wait', concurrency: 1 })
+      await subject.queue.send('one', 1)
+      await subject.until('the original is executing', () => subject.executed.length === 1)
+      const second = await subject.consume(undefined, { onRunning: 'wait', concurrency: 1 })
+      await subject.queue.send('one', 1)
+      await pause(300)
+      const closed = await Promise.race([second.close().then(() => true), pause(5_000).then(() => false)])
+      same([closed, subject.executed], [true, [1]], 'whether it closed, and what was executed')
+      same(await subject.queue.left(), 2, 'both are still there')
+      open()
+      await subject.empty()
+      same(subject.executed, [1], 'what was executed at the end')
+    },
+  },
 ]

@@ -49,6 +49,7 @@ const defects: Readonly<Record<Defect, string>> = {
   'runs everything at once': 'Q16',
   'does not wait at the end': 'Q15',
   'forgets the id': 'Q3',
+  'boasts of its patience': 'Q14',
 }
 
 describe('the suite fails an adapter that', () => {

@@ -12,7 +12,8 @@ let server: Server
 let connection: RecoveringChannelModel
 let channel: ConfirmChannel
 beforeAll(async () => {
-  server = await startRabbitmq()
+  // Looks every second, not every minute, for consumers that have not acknowledged in time.
+  server = await startRabbitmq({ settings: { consumer_timeout: '8000' }, internals: { channel_tick_interval: '1000' } })
   connection = await connect(server.url, { recovery: true })
   channel = await connection.createConfirmChannel()
 }, 60_000)
@@ -102,6 +103,31 @@ async function open(): Promise<OpenedQueue> {
 
 describe('RabbitMQ', () => {
   queueConformance({ test: test.concurrent }, { open, store: () => memoryStore() })
+
+  test.concurrent('an execution longer than consumer_timeout loses its channel, is delivered again, and is not repeated', async () => {
+    const queue = `orders${made++}`
+    await channel.assertQueue(queue, { durable: true, arguments: { 'x-queue-type': 'quorum' } })
+    const [verdicts, troubles]: [string[], string[]] = [[], []]
+    let executed = 0
+    const store = memoryStore()
+    const consumer = await idempotentConsumer(
+      {
+        ...{ store, onAbandoned: 'unknown', connection, queue, leaseMs: 500, skewMs: 100, consumerTimeoutMs: 8_000 },
+        onVerdict: ({ kind }) => void verdicts.push(kind),
+        onTrouble: ({ message }) => void troubles.push(message),
+      },
+      async () => {
+        executed += 1
+        await new Promise((resolve) => setTimeout(resolve, 11_000))
+      },
+    )
+    await send(queue, 'one', 1)
+    await until('both ends', () => verdicts.filter((kind) => kind === 'acknowledge').length === 2, 20_000)
+    expect([executed, verdicts.includes('give_back'), verdicts.includes('park')]).toEqual([1, true, false])
+    expect(troubles.join()).toMatch(/timed out/i)
+    await consumer.close()
+    expect((await channel.checkQueue(queue)).messageCount).toBe(0)
+  })
 })
 
 describe('RabbitMQ alone', () => {
