@@ -2,7 +2,17 @@
 import { Agent, request } from 'node:http'
 import { lmdbStore } from 'oncekey/lmdb'
 
-const { broker, url, queues, store: path, provider, die, naive = false, ...options } = JSON.parse(process.argv[2])
+const {
+  broker,
+  url,
+  queues,
+  store: path,
+  provider,
+  die,
+  naive = false,
+  visibilityMs,
+  ...options
+} = JSON.parse(process.argv[2])
 const agent = new Agent({ keepAlive: true, maxSockets: 64 })
 const kill = () => process.kill(process.pid, 'SIGKILL')
 const say = (what) => process.stdout.write(`${JSON.stringify(what)}\n`)
@@ -28,6 +38,7 @@ const handlerOf = (idOf) => async (message, attempt) => {
   if (die === 'before') kill()
   if (attempt.recovering && (await call('GET', id)) !== '0') return { found: true }
   await attempt.dispatching()
+  attempt.signal.throwIfAborted()
   const text = await call('POST', id, die === 'during' ? kill : undefined)
   if (die === 'after') kill()
   return { text }
@@ -64,7 +75,7 @@ async function protectedConsumers() {
       const { idempotentConsumer } = await import('oncekey/bullmq')
       const connection = { url, maxRetriesPerRequest: null }
       // Looks for the jobs of the dead more often than it would, for the tests' sake.
-      const worker = { stalledInterval: options.leaseMs / 2 }
+      const worker = { lockDuration: visibilityMs, stalledInterval: options.leaseMs / 2 }
       return (queue) => idempotentConsumer({ ...shared, queue, connection, worker }, handler)
     },
     nats: async () => {
@@ -75,7 +86,9 @@ async function protectedConsumers() {
     rabbitmq: async () => {
       const { idempotentConsumer } = await import('oncekey/rabbitmq')
       const { connect: connectRabbitmq } = await import('amqplib')
-      const connection = await connectRabbitmq(`${url}?heartbeat=1`, { recovery: true })
+      const connection = await connectRabbitmq(`${url}?heartbeat=${Math.round(visibilityMs / 1000)}`, {
+        recovery: true,
+      })
       return (queue) => idempotentConsumer({ ...shared, connection, queue }, handler)
     },
   }
@@ -89,7 +102,6 @@ async function naiveConsumers() {
     await call('POST', id)
     if (die !== undefined) kill()
   }
-  const visibilityMs = 2 * options.leaseMs
   const { concurrency = 1 } = options
   const start = {
     bullmq: async (queue) => {
@@ -109,7 +121,7 @@ async function naiveConsumers() {
     },
     rabbitmq: async (queue) => {
       const { connect: connectRabbitmq } = await import('amqplib')
-      const connection = await connectRabbitmq(`${url}?heartbeat=1`)
+      const connection = await connectRabbitmq(`${url}?heartbeat=${Math.round(visibilityMs / 1000)}`)
       connection.on('error', () => {})
       const channel = await connection.createChannel()
       channel.on('error', () => {})

@@ -8,10 +8,10 @@ import { brokers, type TestBroker, type TestQueue } from './brokers.ts'
 import { Process } from './processes.ts'
 import { type Provider, startProvider } from './provider.ts'
 
-const leaseMs = 600
-const visibilityMs = 2 * leaseMs
-/** Longer than a lease, its margin and the redelivery by every broker. */
-const times = { leaseMs, skewMs: 100, backoffMs: 50 }
+/** Longer than a process stands still when all cores are busy with others; the heartbeat of RabbitMQ is a whole second. */
+const leaseMs = 900
+const visibilityMs = 1_200
+const times = { leaseMs, visibilityMs, skewMs: 100, backoffMs: 50 }
 
 const folder = mkdtempSync(join(tmpdir(), 'oncekey-queue-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
