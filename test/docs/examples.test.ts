@@ -29,9 +29,13 @@ describe('examples', () => {
     // Folders have tests of their own: test/docs/policies.test.ts, test/pipeline.
     const own = below('examples', '.mjs').filter((path) => !/^examples\/(policies|document-pipeline)\//.test(path))
     expect(own.sort()).toEqual([
+      // Those of the queues run where their brokers do: packages/oncekey/test/queue.
+      'examples/bullmq.mjs',
       'examples/client.mjs',
       'examples/gateway.mjs',
       'examples/library.mjs',
+      'examples/nats.mjs',
+      'examples/rabbitmq.mjs',
       'examples/resolve.mjs',
     ])
   })
