@@ -23,6 +23,7 @@ export const errorCatalogue = {
   spool_failed: { status: 503, title: 'The upload could not be kept while it came in', retryable: true },
   upstream_unreachable: { status: 502, title: 'The upstream cannot be reached', retryable: true },
   upstream_timeout: { status: 504, title: 'The upstream did not answer in time', retryable: true },
+  handler_failed: { status: 500, title: 'The handler failed before it had answered', retryable: true },
   store_unavailable: { status: 503, title: 'The idempotency store is unavailable', retryable: true },
   not_committed: { status: 500, title: 'The transaction of the outcome has not committed', retryable: true },
   shutting_down: { status: 503, title: 'The server is shutting down', retryable: true },
