@@ -53,11 +53,7 @@ export interface UpstreamCall {
  * Starts the call, whose request the adapter has at hand; `body` replaces its body. Never called twice for one claim.
  * `attempt` is for the code that runs: its `commit` takes a `CommittedAnswer` for the value.
  */
-export type Dispatch = (
-  events: UpstreamEvents,
-  body: Uint8Array | undefined,
-  attempt: RunningAttempt,
-) => UpstreamCall
+export type Dispatch = (events: UpstreamEvents, body: Uint8Array | undefined, attempt: RunningAttempt) => UpstreamCall
 
 /** The request. */
 export interface HttpRequest {

@@ -6,14 +6,7 @@ import type { Recording } from '../core/stream.ts'
 import { concat } from '../core/window.ts'
 import type { StreamScanner } from '../providers/index.ts'
 import type { Account } from './account.ts'
-import type {
-  HttpCaller,
-  HttpRequest,
-  UpstreamCall,
-  UpstreamEvents,
-  UpstreamFailure,
-  WholeAnswer,
-} from './caller.ts'
+import type { HttpCaller, HttpRequest, UpstreamCall, UpstreamEvents, UpstreamFailure, WholeAnswer } from './caller.ts'
 import { Conclusion } from './conclusion.ts'
 import { Drain } from './drain.ts'
 import { type Head, headOf, isEventStream } from './ending.ts'

@@ -105,7 +105,10 @@ export class Host<Request> {
    * Answers the request, or says that the handler is to run unprotected, and why. Never rejects. `overrides` are the
    * route's own options, the same object each time.
    */
-  async handle(hosted: Hosted<Request>, overrides?: HttpRouteOptions<Request>): Promise<'answered' | 'ignored' | 'bypassed'> {
+  async handle(
+    hosted: Hosted<Request>,
+    overrides?: HttpRouteOptions<Request>,
+  ): Promise<'answered' | 'ignored' | 'bypassed'> {
     const { caller, target } = hosted
     const [path = '/', query = ''] = split(target)
     const room = new BodyRoom()

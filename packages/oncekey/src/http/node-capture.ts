@@ -110,7 +110,9 @@ export class NodeCapture implements UpstreamCall {
       Object.defineProperty(response, name, { configurable: true, get })
     }
     const prototype = Object.getPrototypeOf(response) as object
-    derived('writableFinished', () => this.#through(() => Reflect.get(prototype, 'writableFinished', response) === true))
+    derived('writableFinished', () =>
+      this.#through(() => Reflect.get(prototype, 'writableFinished', response) === true),
+    )
     derived('writableNeedDrain', () => (this.#seesReal ? false : this.#wantsDrain))
   }
 

@@ -18,9 +18,12 @@ export function writeArguments(values: readonly unknown[]): WriteArguments {
 export function asBytes(chunk: unknown, encoding: BufferEncoding | undefined): Uint8Array {
   if (typeof chunk === 'string') return Buffer.from(chunk, encoding)
   if (chunk instanceof Uint8Array) return Uint8Array.prototype.slice.call(chunk)
-  throw Object.assign(new TypeError('The "chunk" argument must be of type string or an instance of Buffer or Uint8Array.'), {
-    code: 'ERR_INVALID_ARG_TYPE',
-  })
+  throw Object.assign(
+    new TypeError('The "chunk" argument must be of type string or an instance of Buffer or Uint8Array.'),
+    {
+      code: 'ERR_INVALID_ARG_TYPE',
+    },
+  )
 }
 
 /** Headers as an object, as pairs or as a flat list → a flat list. */
