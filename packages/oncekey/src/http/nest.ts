@@ -12,7 +12,7 @@ import {
   SetMetadata,
 } from '@nestjs/common'
 import { APP_INTERCEPTOR, Reflector } from '@nestjs/core'
-import { NEVER, type Observable } from 'rxjs'
+import { NEVER, type Observable, tap } from 'rxjs'
 import type { Host, HttpOptions, HttpRouteOptions } from './host.ts'
 import { lendHeaders, type ReplyOfFastify } from './node-reply.ts'
 import { nodeHost, serveNode } from './node-serve.ts'
@@ -88,7 +88,8 @@ class Interceptor implements NestInterceptor {
     const served = await serveNode(this.#host, { request, req, res, target, parsed, overrides })
     if (served.kind === 'run') {
       forget?.()
-      return next.handle()
+      // Nest ends an answer that its handler had begun before it threw.
+      return next.handle().pipe(tap({ error: (error: unknown) => served.interrupt(error) }))
     }
     reply?.hijack()
     // Nest would send a value; there is none to come.

@@ -26,12 +26,12 @@ export async function nodeBody(
 
 function fromParsed(request: IncomingMessage, parsed: unknown, room: BodyRoom): HostedBody {
   const { type } = parseMediaType(fieldValue(request.rawHeaders, 'content-type') ?? '')
-  // Of files a parser leaves nothing here, or a place on the disk: two requests with other files would look the same.
-  if (parsed === undefined || type.startsWith('multipart/')) throw taken(type)
   if (parsed instanceof Uint8Array) {
     room.take(parsed.length)
     return { headers: request.rawHeaders, body: parsed }
   }
+  // Of files a parser leaves nothing here, or a place on the disk: two requests with other files would look the same.
+  if (parsed === undefined || type.startsWith('multipart/')) throw taken(type)
   const plain = withoutFields(request.rawHeaders, (name) => name === 'content-encoding')
   const isText = typeof parsed === 'string' && !isJson(type)
   const body = Buffer.from(isText ? (parsed as string) : JSON.stringify(parsed))

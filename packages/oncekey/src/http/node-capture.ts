@@ -80,6 +80,11 @@ export class NodeCapture implements UpstreamCall {
     this.#events.fail({ code: 'handler_failed', sent: true, cause })
   }
 
+  /** The same, where the handler has begun to answer. */
+  interrupt(cause: unknown): void {
+    if (this.#told) this.fail(cause)
+  }
+
   #through<T>(run: () => T): T {
     this.#real += 1
     try {
@@ -106,6 +111,16 @@ export class NodeCapture implements UpstreamCall {
     const socket = request.socket
     const standIn = stagedSocket(socket, { destroy: (cause) => this.fail(cause), isOver: () => this.#over })
     for (const holder of [response, request]) this.#property(holder as Altered, 'socket', () => standIn)
+    // The package on-finished keeps its listeners here. Those from before watch the real socket; Koa's body stream and
+    // "send" must not join them, or they would give up when the client does.
+    let listeners: unknown
+    Object.defineProperty(response, '__onFinished', {
+      configurable: true,
+      get: () => listeners,
+      set: (next: unknown) => {
+        listeners = next
+      },
+    })
     const derived = (name: string, get: () => boolean): void => {
       Object.defineProperty(response, name, { configurable: true, get })
     }

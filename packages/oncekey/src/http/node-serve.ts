@@ -28,8 +28,16 @@ export interface NodeRequest<Request extends object> {
 export type NodeServed =
   /** The answer has been sent. */
   | { readonly kind: 'answered' }
-  /** The handler is to run now. `fail` is for one whose framework turns no error into an answer; resolves when it is sent. */
-  | { readonly kind: 'run'; fail(error: unknown): Promise<void> }
+  /** The handler is to run now. */
+  | {
+      readonly kind: 'run'
+      /** For a handler whose framework turns no error into an answer; resolves when that is sent. */
+      fail(error: unknown): Promise<void>
+      /** For one whose framework ends an answer that had begun as if it were whole. */
+      interrupt(error: unknown): void
+    }
+
+const uncovered: NodeServed = { kind: 'run', fail: async () => undefined, interrupt: () => undefined }
 
 /** A host on Node's clock, chance, hashing and codings. */
 export function nodeHost<Request>(options: HttpOptions<Request>): Host<Request> {
@@ -43,7 +51,7 @@ export function serveNode<Request extends object>(
 ): Promise<NodeServed> {
   const { request, aliases = [], req, res, overrides } = served
   // Mounted twice: the outer one covers it.
-  if (idempotencyOf(req) !== undefined) return Promise.resolve({ kind: 'run', fail: async () => undefined })
+  if (idempotencyOf(req) !== undefined) return Promise.resolve(uncovered)
   const caller = new NodeCaller(res)
   return new Promise((resolve) => {
     let capture: NodeCapture | undefined
@@ -67,7 +75,7 @@ export function serveNode<Request extends object>(
           captured.fail(error)
           await done
         }
-        resolve({ kind: 'run', fail })
+        resolve({ kind: 'run', fail, interrupt: (error) => captured.interrupt(error) })
         return captured
       },
     }
@@ -75,7 +83,7 @@ export function serveNode<Request extends object>(
       capture?.finish()
       if (how === 'answered') return resolve({ kind: 'answered' })
       res.setHeader(fieldNames.status, how)
-      resolve({ kind: 'run', fail: async () => undefined })
+      resolve(uncovered)
     })
   })
 }

@@ -7,35 +7,31 @@ export function koaOrigin(origin: Origin): (context: Context) => Promise<void> {
   const run = nodeOrigin(origin)
   return (context) =>
     new Promise((resolve, reject) => {
-      const body = new PassThrough()
+      const stream = new PassThrough()
+      let status = 0
+      let headers: Record<string, string | string[]> = {}
       let begun = false
-      const head = (): void => {
+      // A body makes Koa guess status and type, so what the origin says comes after it.
+      const begin = (body: unknown): void => {
         begun = true
+        context.body = body
+        context.remove('Content-Type')
+        context.status = status
+        context.set(headers)
         resolve()
       }
       run(context.req, {
-        writeHead(status, headers) {
-          context.status = status
-          context.set(headers as Record<string, string | string[]>)
-          if (!('Content-Type' in headers)) context.type = ''
+        writeHead(given, fields) {
+          status = given
+          headers = fields as Record<string, string | string[]>
         },
         write(bytes) {
-          if (!begun) context.body = body
-          if (!context.response.has('Content-Type')) context.remove('Content-Type')
-          const room = body.write(bytes)
-          if (!begun) head()
+          const room = stream.write(bytes)
+          if (!begun) begin(stream)
           return room
         },
-        end(bytes) {
-          if (begun) return body.end(bytes)
-          const type = context.response.get('Content-Type')
-          const status = context.status
-          context.body = bytes === undefined ? null : Buffer.from(bytes)
-          context.status = status
-          if (type !== '') context.set('Content-Type', type)
-          return head()
-        },
-        once: (_, heard) => body.once('drain', heard),
-      }).catch((error: Error) => (begun ? body.destroy(error) : reject(error)))
+        end: (bytes) => (begun ? stream.end(bytes) : begin(bytes === undefined ? null : Buffer.from(bytes))),
+        once: (_, heard) => stream.once('drain', heard),
+      }).catch((error: Error) => (begun ? stream.destroy(error) : reject(error)))
     })
 }

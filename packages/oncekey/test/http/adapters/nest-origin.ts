@@ -27,7 +27,7 @@ export async function nestApp(
   Req()(Things.prototype, 'run', 0)
   Res()(Things.prototype, 'run', 1)
   const descriptor = Object.getOwnPropertyDescriptor(Things.prototype, 'run') as PropertyDescriptor
-  All('*all')(Things.prototype, 'run', descriptor)
+  All(platform === 'express' ? '*all' : '*')(Things.prototype, 'run', descriptor)
   Idempotent()(Things.prototype, 'run', descriptor)
   Controller()(Things)
   class App {}
