@@ -61,6 +61,7 @@ export function httpConformance(runner: ConformanceRunner, options: HttpConforma
 }
 
 const counted: ScriptedOrigin = ({ number }, answer) => {
-  answer.head(201, { 'Content-Type': 'application/json' })
-  answer.end(`{"execution":${number}}`)
+  const text = `{"execution":${number}}`
+  answer.head(201, { 'Content-Type': 'application/json', 'Content-Length': String(text.length) })
+  answer.end(text)
 }
