@@ -54,7 +54,9 @@ httpConformance(
     async open(origin, wanted) {
       const handler = nodeOrigin(origin)
       // An upstream whose handler throws is one whose connection breaks.
-      const behind = await upstream((request, response) => void handler(request, response).catch(() => response.destroy()))
+      const behind = await upstream(
+        (request, response) => void handler(request, response).catch(() => response.destroy()),
+      )
       const flags = ['--config', configOf(wanted)]
       const gateway = await openGateway(behind as ScriptedUpstream, { flags })
       return {

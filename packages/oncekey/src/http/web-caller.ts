@@ -76,7 +76,7 @@ export class WebCaller implements HttpCaller {
   cut(): void {
     if (this.#left || this.#ended) return
     this.#ended = true
-    this.#body?.error(new Error('the answer broke off; ask again with the same key'))
+    this.#body?.error(brokenOff())
     this.#leave()
   }
 
@@ -86,6 +86,13 @@ export class WebCaller implements HttpCaller {
     for (const left of [...this.#leaving]) left()
     this.#leaving.clear()
   }
+}
+
+/** Servers print it as it is, and where in here it was made helps nobody. */
+function brokenOff(): Error {
+  const error = new Error('oncekey: the answer broke off and the connection is cut; a retry with the same key is safe')
+  error.stack = error.message
+  return error
 }
 
 /** What a runtime that is slow to take the body makes us hold, as Node's own streams do. */

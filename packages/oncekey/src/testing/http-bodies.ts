@@ -91,7 +91,10 @@ export const httpBodies: readonly HttpCase[] = [
   {
     name: 'H2 the handler gets a coded body as it was sent',
     origin: (call, answer) => {
-      answer.head(200, { 'Content-Type': 'application/octet-stream', 'X-Request-Id': call.header('content-encoding') ?? '' })
+      answer.head(200, {
+        'Content-Type': 'application/octet-stream',
+        'X-Request-Id': call.header('content-encoding') ?? '',
+      })
       answer.end(call.body)
     },
     async run(s) {

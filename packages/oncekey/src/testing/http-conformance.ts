@@ -43,7 +43,7 @@ export function httpConformance(runner: ConformanceRunner, options: HttpConforma
       }
       const server = await options.open(counting, { onAbandoned: 'reexecute', ...wanted })
       try {
-        await run(subject.at(server.url))
+        await inTime(run(subject.at(server.url)))
       } finally {
         subject.door.open()
         await server.close()
@@ -58,6 +58,17 @@ export function httpConformance(runner: ConformanceRunner, options: HttpConforma
     }
     runner.test(name, async () => run(await crash(onAbandoned)))
   }
+}
+
+/** Longest that a case may take: everything in it is over in a second or two on one machine, unless somebody waits for ever. */
+const caseMs = 10_000
+
+async function inTime(running: Promise<void>): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`something of this case is not over after ${caseMs / 1000} s`)), caseMs)
+  })
+  await Promise.race([running, late]).finally(() => clearTimeout(timer))
 }
 
 const counted: ScriptedOrigin = ({ number }, answer) => {

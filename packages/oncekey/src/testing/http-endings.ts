@@ -143,7 +143,7 @@ export const endings: readonly HttpCase[] = [
       answer.end('late')
     },
     async run(s) {
-      const original = s.send({ key: 'k' })
+      const original = s.begin({ key: 'k' })
       await s.running()
       const got = await s.send({ key: 'k', headers: { Prefer: 'wait=0' } })
       s.refused(got, 409, 'in_progress', true)

@@ -160,12 +160,12 @@ export const streams: readonly HttpCase[] = [
     },
     async run(s) {
       const hangUp = new AbortController()
-      const lost = s.send({ key: 'k', signal: hangUp.signal }).catch(() => 'lost')
+      const lost = s.begin({ key: 'k', signal: hangUp.signal }).catch(() => 'lost')
       await s.running()
       hangUp.abort()
       same(await lost, 'lost', 'the first request')
       await pause(50)
-      const retry = s.send({ key: 'k' })
+      const retry = s.begin({ key: 'k' })
       s.door.open()
       same([(await retry).text, s.executions], ['late 1', 1], 'what the retry gets')
     },

@@ -19,7 +19,9 @@ export function crashing(adapter: string): (onAbandoned: WantedOptions['onAbando
 }
 
 async function start(adapter: string, onAbandoned: string, folder: string): Promise<CrashingServer> {
-  const child = spawn(process.execPath, [program, adapter, onAbandoned, folder], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, [program, adapter, onAbandoned, folder], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   const ended = once(child, 'exit')
   const [url] = (await Promise.race([
     once(createInterface({ input: child.stdout }), 'line'),

@@ -5,7 +5,7 @@ import { All, Controller, type INestApplication, Module, Req, Res } from '@nestj
 import { NestFactory } from '@nestjs/core'
 import { ExpressAdapter } from '@nestjs/platform-express'
 import { FastifyAdapter } from '@nestjs/platform-fastify'
-import { type HttpOptions, Idempotent, IdempotencyModule } from '../../../src/http/nest.ts'
+import { type HttpOptions, IdempotencyModule, Idempotent } from '../../../src/http/nest.ts'
 import { nodeOrigin, type Origin } from '../../../src/testing/index.ts'
 
 export type Platform = 'express' | 'fastify'

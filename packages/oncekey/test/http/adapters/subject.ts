@@ -2,9 +2,9 @@
 import { once } from 'node:events'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import type { Store } from '../../../src/core/store.ts'
 import type { HttpOptions } from '../../../src/http/node.ts'
 import { memoryStore } from '../../../src/stores/memory.ts'
-import type { Store } from '../../../src/core/store.ts'
 import type { OpenedServer, WantedOptions } from '../../../src/testing/index.ts'
 
 /** The options of an adapter whose requests have their headers where `headerOf` finds them. */
