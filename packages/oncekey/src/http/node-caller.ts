@@ -3,10 +3,17 @@ import type { ServerResponse } from 'node:http'
 import type { HttpCaller } from './caller.ts'
 import type { RawHeaders } from './headers.ts'
 
+/** What is done to a response. */
+export type ResponseDoor = Pick<
+  ServerResponse,
+  'writeHead' | 'write' | 'end' | 'flushHeaders' | 'addTrailers' | 'destroy' | 'appendHeader' | 'removeHeader'
+>
+
 /** One caller. What it does to the response is real, also while a handler's own doing is captured. */
 export class NodeCaller implements HttpCaller {
   onDrain: (() => void) | undefined
   readonly #response: ServerResponse
+  #door: ResponseDoor
   readonly #closed = (): void => this.closed()
   readonly #drained = (): void => this.drained()
   readonly #leaving = new Set<() => void>()
@@ -15,17 +22,22 @@ export class NodeCaller implements HttpCaller {
 
   constructor(response: ServerResponse) {
     this.#response = response
+    this.#door = response
     response.on('close', this.#closed)
     response.on('drain', this.#drained)
     response.on('error', () => undefined)
   }
 
-  /** Runs what is meant for the real response. */
+  /** Runs what looks at the real response. */
   through: <T>(run: () => T) => T = (run) => run()
 
-  /** A capture has taken the response over: it lends its way to the real one, and tells what happens there. */
-  lend(through: <T>(run: () => T) => T): void {
+  /**
+   * A capture has taken the response over, tells what happens to it, and lends its way to the real one. `door` has the
+   * methods of the moment before: what the handler's side wraps around the response later is not for us.
+   */
+  lend(through: <T>(run: () => T) => T, door: ResponseDoor): void {
     this.through = through
+    this.#door = door
     this.#response.off('close', this.#closed)
     this.#response.off('drain', this.#drained)
   }
@@ -64,7 +76,7 @@ export class NodeCaller implements HttpCaller {
     if (this.#gone) return
     this.through(() => {
       this.#head(status, headers)
-      this.#response.end(body)
+      this.#door.end(body)
     })
   }
 
@@ -72,24 +84,24 @@ export class NodeCaller implements HttpCaller {
     if (this.#gone) return
     this.through(() => this.#head(status, headers))
     // The head of a silent stream must not wait for its first byte; one that is there already takes it along.
-    setImmediate(() => this.#written || this.#gone || this.through(() => this.#response.flushHeaders()))
+    setImmediate(() => this.#written || this.#gone || this.through(() => this.#door.flushHeaders()))
   }
 
   /** One by one: headers that stand in front of this layer stay, where the answer does not name them itself. */
   #head(status: number, headers: RawHeaders): void {
-    const response = this.#response
-    for (let at = 0; at + 1 < headers.length; at += 2) response.removeHeader(headers[at] as string)
+    const door = this.#door
+    for (let at = 0; at + 1 < headers.length; at += 2) door.removeHeader(headers[at] as string)
     for (let at = 0; at + 1 < headers.length; at += 2) {
-      response.appendHeader(headers[at] as string, headers[at + 1] as string)
+      door.appendHeader(headers[at] as string, headers[at + 1] as string)
     }
-    response.statusMessage = ''
-    response.writeHead(status)
+    this.#response.statusMessage = ''
+    door.writeHead(status)
   }
 
   write(bytes: Uint8Array): boolean {
     if (this.#gone) return true
     this.#written = true
-    return this.through(() => this.#response.write(bytes))
+    return this.through(() => this.#door.write(bytes))
   }
 
   end(trailers?: RawHeaders): void {
@@ -97,9 +109,9 @@ export class NodeCaller implements HttpCaller {
     this.#written = true
     this.through(() => {
       for (let at = 0; trailers !== undefined && at + 1 < trailers.length; at += 2) {
-        this.#response.addTrailers([[trailers[at] as string, trailers[at + 1] as string]])
+        this.#door.addTrailers([[trailers[at] as string, trailers[at + 1] as string]])
       }
-      this.#response.end()
+      this.#door.end()
     })
   }
 
@@ -110,7 +122,7 @@ export class NodeCaller implements HttpCaller {
   cut(): void {
     this.through(() => {
       if (this.#response.req.httpVersionMinor === 0) this.#response.socket?.resetAndDestroy()
-      this.#response.destroy()
+      this.#door.destroy()
     })
   }
 }
