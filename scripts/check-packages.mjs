@@ -1,10 +1,14 @@
-// Packs both packages as they would be published and judges the result: publint, attw, and the size of the library.
+// Packs both packages as they would be published and judges the result: publint, attw, sizes, what they export, and
+// whether they install and run where they should.
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { gzipSync } from 'node:zlib'
+import { report } from './api-report.mjs'
+import { checkInstall } from './packages/install.mjs'
+import { checkRuntimes } from './packages/runtimes.mjs'
+import { checkSizes } from './packages/sizes.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'oncekey-pack-'))
@@ -30,33 +34,28 @@ function check(name) {
   if (tarballs.length !== 1) {
     failed += 1
     console.error(`packages/${name}: expected one packed file, found ${tarballs.length}`)
-    return
+    return undefined
   }
   const tarball = join(into, tarballs[0])
   console.log(`packages/${name}: ${readFileSync(tarball).length} bytes packed`)
   run(tool('publint'), ['run', tarball, '--strict'], true)
   run(tool('attw'), [tarball, '--profile', 'esm-only', '--no-emoji', '--format', 'ascii'], true)
+  return tarball
 }
 
-/** Sizes of the compiled JavaScript: all of the library, and its core alone. */
-function sizes() {
-  const dist = join(root, 'packages/oncekey/dist')
-  const library = readdirSync(dist, { recursive: true }).filter((file) => file.endsWith('.js'))
-  const core = library.filter((file) => /^core[\\/]/.test(file))
-  for (const [name, files] of Object.entries({ library, core })) {
-    if (files.length === 0) {
-      failed += 1
-      console.error(`${name}: nothing in packages/oncekey/dist: run npm run build`)
-      continue
-    }
-    const bytes = Buffer.concat(files.map((file) => readFileSync(join(dist, file))))
-    console.log(`${name}: ${files.length} files, ${bytes.length} bytes, ${gzipSync(bytes).length} gzipped`)
-  }
+/** Prints sentences about what is wrong, and counts them. */
+function complain(sentences) {
+  failed += sentences.length
+  for (const sentence of sentences) console.error(`failed: ${sentence}`)
 }
 
 try {
-  for (const name of ['oncekey', 'gateway']) check(name)
-  sizes()
+  const tarballs = ['oncekey', 'gateway'].map(check)
+  complain(await checkSizes(root))
+  complain(report(true).wrong)
+  const { project, wrong } = checkInstall(root, folder, tarballs)
+  complain(wrong)
+  complain(await checkRuntimes(root, project))
 } finally {
   rmSync(folder, { recursive: true, force: true })
 }

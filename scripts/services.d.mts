@@ -1,3 +1,5 @@
+import type { Browser } from 'playwright-core'
+
 /** A private server. It and its folder are gone when it is stopped, and when the process that started it is. */
 export interface Server {
   /** `redis`, `valkey`, `postgres`, `pgbouncer`, `nginx`. */
@@ -104,6 +106,9 @@ export interface NginxOptions {
 
 /** nginx with one worker. */
 export function startNginx(options: NginxOptions): Promise<Server>
+
+/** Chromium without a window, with a fresh profile that `close()` removes. */
+export function startChromium(): Promise<Browser>
 
 /** A service, found or not. */
 export interface Service {

@@ -1,6 +1,7 @@
 // Real servers, found or installed, started privately on free ports: `node scripts/services.mjs redis` for people, functions for tests.
 import { execFileSync } from 'node:child_process'
 import { pathToFileURL } from 'node:url'
+import { chromiumVersion } from './services/chromium.mjs'
 import { ensureClock } from './services/clock.mjs'
 import { nginxVersion } from './services/nginx.mjs'
 import {
@@ -14,6 +15,7 @@ import {
 import { redisVersion, startRedis, startRedisCluster } from './services/redis.mjs'
 import { ensureProgram, mayInstall, onPath } from './tools.mjs'
 
+export { startChromium } from './services/chromium.mjs'
 export { startNginx } from './services/nginx.mjs'
 export { startPgBouncer, startPostgres, startStandby } from './services/postgres.mjs'
 export { startRedis, startRedisCluster, startRedisPair, startSentinel } from './services/redis.mjs'
@@ -32,6 +34,7 @@ export function listServices() {
     { name: 'postgres', ...embeddedPostgres() },
     { name: 'pgbouncer', ...found('pgbouncer', bouncerVersion) },
     { name: 'nginx', ...found('nginx', nginxVersion) },
+    { name: 'chromium', ...found('chromium', chromiumVersion) },
   ]
 }
 
@@ -64,6 +67,7 @@ function install() {
     () => ensurePostgres(newestPostgres),
     () => ensureProgram('pgbouncer'),
     () => ensureProgram('nginx'),
+    () => ensureProgram('chromium'),
     () => ensureClock(),
     () => ensureProgram('strace'),
   ]

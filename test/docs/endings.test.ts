@@ -37,8 +37,8 @@ describe('endings.md', () => {
     expect(classOf({ kind: 'threw', error: new Error('x'), dispatched: true }).class).toBe('indeterminate')
   })
   test('says what becomes of the record, for each class and policy', () => {
-    const policies: readonly OnAbandoned[] = ['unknown', 'reexecute', 'reconcile']
-    const fates = table(page, 'class', '`unknown`', '`reexecute`', '`reconcile`').slice(0, 3)
+    const policies: readonly OnAbandoned[] = ['unknown', 'reexecute', 'reconcile', 'resume']
+    const fates = table(page, 'class', '`unknown`', '`reexecute`', '`reconcile`', '`resume`').slice(0, 3)
     expect(fates.map(([name]) => name)).toEqual(['final', 'not executed', 'indeterminate'])
     for (const [name = '', ...said] of fates) {
       for (const [at, policy] of policies.entries()) {

@@ -26,7 +26,10 @@ function run(file: string, ...args: string[]): { code: number | null; printed: s
 
 describe('examples', () => {
   test('are these, each with a test', () => {
-    expect(below('examples', '.mjs').sort()).toEqual([
+    // Folders have tests of their own: test/docs/policies.test.ts, test/pipeline.
+    const own = below('examples', '.mjs').filter((path) => !/^examples\/(policies|document-pipeline)\//.test(path))
+    expect(own.sort()).toEqual([
+      'examples/client.mjs',
       'examples/gateway.mjs',
       'examples/library.mjs',
       'examples/resolve.mjs',
@@ -48,6 +51,18 @@ describe('examples', () => {
         '200 replayed: call 1 of the provider',
         'the provider was called once',
         'the gateway stopped with 0',
+        '',
+      ].join('\n'),
+      complained: '',
+    })
+  })
+  test('client.mjs finds its key after a restart, and the provider is called once', () => {
+    expect(run('examples/client.mjs')).toEqual({
+      code: 0,
+      printed: [
+        'first run: executed, call 1 of the provider',
+        'second run: replayed, call 1 of the provider',
+        'the provider was called once',
         '',
       ].join('\n'),
       complained: '',

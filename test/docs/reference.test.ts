@@ -233,6 +233,32 @@ describe('the configuration in the pages', () => {
   })
 })
 
+describe('client.md', () => {
+  const page = textOf('docs/reference/client.md')
+  const source = textOf('packages/oncekey/src/client/fetch.ts')
+
+  test('lists every option of idempotentFetch in order, with its default, and no other', () => {
+    const [, body = ''] = /export interface FetchOptions \{([\s\S]*?)\n\}/.exec(source) ?? []
+    const options = [...body.matchAll(/^ {2}readonly (\w+)\?:/gm)].map(([, name]) => name)
+    expect(options.length).toBeGreaterThan(5)
+    const rows = table(page, 'option (`FetchOptions`)', 'default', 'meaning')
+    expect(rows.flatMap(([cell = '']) => quoted(cell))).toEqual(options)
+    const defaults = [...source.matchAll(/(retries|waitMs) = ([\d_]+)/g)].map(([, name, value = '']) => [name, value])
+    expect(defaults).toEqual([
+      ['retries', '5'],
+      ['waitMs', '600_000'],
+    ])
+    for (const [name, value = ''] of defaults)
+      expect(rows.find(([cell]) => cell === `\`${name}\``)?.[1]).toBe(value.replaceAll('_', ','))
+  })
+  test('names every type that the subpath exports', () => {
+    const exported = [...textOf('packages/oncekey/src/client/index.ts').matchAll(/export (?:type )?\{([^}]+)\}/g)]
+    const names = exported.flatMap(([, list = '']) => list.split(',').map((name) => name.trim()))
+    expect(names.length).toBeGreaterThan(5)
+    expect(names.filter((name) => !page.includes(name))).toEqual([])
+  })
+})
+
 describe('library.md', () => {
   const page = textOf('docs/reference/library.md')
   const index = textOf('packages/oncekey/src/index.ts')
@@ -283,7 +309,7 @@ function firstCells(page: string, heading: string): string[] {
 
 function membersOf(source: string, name: string): string[] {
   const body = new RegExp(`export interface ${name}(?:<\\w+>)? \\{([\\s\\S]*?)\\n\\}`).exec(source)?.[1] ?? ''
-  return [...body.matchAll(/^ {2}(?:readonly )?(\w+)\??[:(]/gm)].map(([, member = '']) => member).sort()
+  return [...body.matchAll(/^ {2}(?:readonly )?(\w+)\??[:(<]/gm)].map(([, member = '']) => member).sort()
 }
 
 describe('ARCHITECTURE.md', () => {

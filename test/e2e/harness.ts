@@ -26,10 +26,15 @@ export class Program {
   stderr = ''
   over = false
 
-  constructor(executable: string, args: readonly string[], stdin: 'ignore' | 'pipe' = 'ignore') {
+  constructor(
+    executable: string,
+    args: readonly string[],
+    stdin: 'ignore' | 'pipe' = 'ignore',
+    own: Readonly<Record<string, string>> = {},
+  ) {
     // A developer's own ONCEKEY_ variables would configure the gateway under test.
     const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('ONCEKEY_')))
-    this.child = spawn(executable, args, { env, stdio: [stdin, 'pipe', 'pipe'] })
+    this.child = spawn(executable, args, { env: { ...env, ...own }, stdio: [stdin, 'pipe', 'pipe'] })
     this.child.stdout?.on('data', (bytes: Buffer) => {
       this.stdout += bytes.toString()
     })
@@ -103,8 +108,8 @@ export class Stage {
     return this.add(await Relay.start(...targets.map(({ port }) => port)))
   }
 
-  program(executable: string, args: readonly string[], stdin: 'ignore' | 'pipe' = 'ignore'): Program {
-    const program = new Program(executable, args, stdin)
+  program(...[executable, args, stdin, env]: ConstructorParameters<typeof Program>): Program {
+    const program = new Program(executable, args, stdin, env)
     this.#programs.push(program)
     return program
   }

@@ -72,6 +72,7 @@ describe.each([
     expect(samples.sum('oncekey_spared_total', { how: 'replayed' })).toBe(3)
     expect(samples.sum('oncekey_spared_total', { how: 'joined' })).toBe(2)
     expect(samples.sum('oncekey_claims_total')).toBe(sandbox.calls.length)
+    expect(samples.sum('oncekey_incidents_total', { what: 'mismatch' })).toBe(1)
     expect(samples.sum('oncekey_settled_total', { as: 'completed' })).toBe(sandbox.calls.length - 1)
     expect(samples.sum('oncekey_store_call_duration_seconds_count', { call: 'claim' })).toBeGreaterThan(5)
     expect(samples.sum('oncekey_upstream_head_seconds_count')).toBe(sandbox.calls.length)

@@ -86,6 +86,26 @@ const rooms: Readonly<Record<string, Room>> = {
     refuses: [use('../../http/pump.ts'), use('../memory.ts'), use('../../core/../http/pump.ts'), use('ioredis')],
     allows: [use('./environment.ts'), use('../../core/store.ts'), use('lmdb'), use('node:fs')],
   },
+  'packages/oncekey/src/steps': {
+    refuses: [
+      use('../http/pump.ts'),
+      useType('../stores/memory.ts'),
+      use('node:fs'),
+      use('../platform/node.ts'),
+      use('./../http/pump.ts'),
+    ],
+    allows: [use('./entry.ts'), use('../core/step.ts')],
+  },
+  'packages/oncekey/src/observe': {
+    refuses: [
+      use('../core/engine.ts'),
+      useType('../http/headers.ts'),
+      use('node:fs'),
+      use('@opentelemetry/sdk-metrics'),
+      use('./../stores/memory.ts'),
+    ],
+    allows: [use('./traceparent.ts'), useType('../core/events.ts'), use('@opentelemetry/api')],
+  },
   'packages/oncekey/src/providers': {
     refuses: [
       use('../http/pump.ts'),
@@ -105,6 +125,18 @@ const rooms: Readonly<Record<string, Room>> = {
       use('../core/../stores/memory.ts'),
     ],
     allows: [use('./pump.ts'), use('../core/policy.ts'), use('../providers/index.ts')],
+  },
+  'packages/oncekey/src/client': {
+    refuses: [
+      use('node:crypto'),
+      use('../http/pump.ts'),
+      useType('../http/exchange.ts'),
+      use('../stores/memory.ts'),
+      use('../platform/node.ts'),
+      use('openai'),
+      use('./../http/pump.ts'),
+    ],
+    allows: [use('./retry.ts'), use('../core/clock.ts'), use('../http/headers.ts'), use('../providers/index.ts')],
   },
   'packages/oncekey/src/testing': {
     refuses: [

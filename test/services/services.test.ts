@@ -295,7 +295,7 @@ describe('an owner that dies', () => {
 test('the list says of each service what it is, or why it is not here', () => {
   const services = listServices()
   expect(new Set(services.map(({ name }) => name))).toEqual(
-    new Set(['redis', 'valkey', 'postgres', 'pgbouncer', 'nginx']),
+    new Set(['redis', 'valkey', 'postgres', 'pgbouncer', 'nginx', 'chromium']),
   )
   for (const { program, version, note } of services) {
     expect(program === undefined ? note : version).toMatch(/\S/)

@@ -62,6 +62,9 @@ export function modelStore(rules: Rules, time: () => Omit<reducer.StoreTime, 'fe
         return { record, nowMs: wallMs, leaseLeftMs: record === undefined ? 0 : record.leaseUntil - leaseMs }
       }),
     readBody: async (id, _, offset) => [entries.get(id)?.body.subarray(offset) ?? new Uint8Array(0)],
+    steps: async () => {
+      throw new Error('steps are not simulated')
+    },
     keyless: async () => {
       throw new Error('keyless lists are not simulated')
     },

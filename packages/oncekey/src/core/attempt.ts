@@ -2,12 +2,14 @@
 import type { StoreCalls } from './calls.ts'
 import { type Clock, sleep } from './clock.ts'
 import { IdempotencyError } from './errors.ts'
-import type { Observer } from './events.ts'
+import type { Watch } from './instrument.ts'
 import type { RecordId } from './key.ts'
 import { deadlineOf, type HeldLease, type LeaseKeeper, type LostReason } from './lease.ts'
+import { lostError, rolledBack, unavailable } from './lost.ts'
 import { limits, type Policy } from './policy.ts'
 import type { AttemptId, IdempotencyRecord } from './record.ts'
-import type { AppendAnswer, Piece, SettleAnswer, Settlement } from './store.ts'
+import type { Steps } from './step.ts'
+import type { AppendAnswer, GrantedBy, KeptStep, Piece, SettleAnswer, Settlement } from './store.ts'
 import type { Recording } from './stream.ts'
 import type { Live, Lives } from './wait.ts'
 
@@ -17,7 +19,8 @@ export interface AttemptHome {
   readonly clock: Clock
   readonly lives: Lives
   readonly keeper: LeaseKeeper
-  readonly observer: Observer | undefined
+  readonly watch: Watch
+  steps(attempt: Attempt): Steps
 }
 
 /** How an attempt ends, without the ids. */
@@ -43,6 +46,7 @@ export class Attempt implements HeldLease {
   readonly recordId: RecordId
   readonly attemptId: AttemptId
   readonly record: IdempotencyRecord
+  readonly by: GrantedBy | 'yours'
   readonly policy: Policy
   readonly leaseMs: number
   readonly skewMs: number
@@ -57,6 +61,7 @@ export class Attempt implements HeldLease {
   #lost: LostReason | undefined
   #onLost: ((reason: LostReason) => void)[] | undefined
   #dispatched: Promise<void> | undefined
+  #steps: Steps | undefined
   #settling = false
   #committing = false
 
@@ -64,7 +69,7 @@ export class Attempt implements HeldLease {
     home: AttemptHome,
     live: Live,
     recordId: RecordId,
-    record: IdempotencyRecord,
+    { record, by }: { readonly record: IdempotencyRecord; readonly by: GrantedBy | 'yours' },
     policy: Policy,
     sentMs: number,
   ) {
@@ -73,6 +78,7 @@ export class Attempt implements HeldLease {
     this.recordId = recordId
     this.attemptId = record.attemptId
     this.record = record
+    this.by = by
     this.policy = policy
     this.leaseMs = policy.leaseMs
     this.skewMs = policy.skewMs
@@ -96,7 +102,7 @@ export class Attempt implements HeldLease {
     if (this.#lost === reason || (this.#settling && reason !== 'shutdown')) return
     const first = this.#lost === undefined
     this.#lost = reason
-    this.#home.observer?.({ kind: 'lost', recordId: this.recordId, reason })
+    this.#home.watch.observer?.({ kind: 'lost', recordId: this.recordId, reason })
     if (first) this.#abort?.abort(lostError(reason, this.recordId))
     // Duplicates must not wait for an attempt whose word no longer counts.
     if (reason === 'superseded' || reason === 'cancelled')
@@ -167,6 +173,23 @@ export class Attempt implements HeldLease {
     }
   }
 
+  /** Its recorded steps, and those that former attempts have left. */
+  get steps(): Steps {
+    this.#steps ??= this.#home.steps(this)
+    return this.#steps
+  }
+
+  /** Records what a step has made, with as many tries as the lease has time for. */
+  async keep(step: KeptStep): Promise<void> {
+    const untilMs = Math.max(this.#home.clock.monotonicMs() + limits.storeBudgetMs, this.deadlineMs)
+    const answer = await this.#persist(
+      { recordId: this.recordId, attemptId: this.attemptId, kind: 'step', ...step },
+      untilMs,
+    )
+    if (answer === undefined) throw unavailable('A step was executed, and what it made is not recorded.')
+    if (answer.kind === 'fenced') throw lostError('superseded', this.recordId)
+  }
+
   /** Progress of a stream: its head is there, or its capture was dropped. */
   progress(
     what: { readonly kind: 'head'; readonly head: Uint8Array } | { readonly kind: 'dropped' },
@@ -193,7 +216,12 @@ export class Attempt implements HeldLease {
    * Ends the attempt (T6). `shared` is what duplicates in this process get, who shared this very execution. Resolves
    * within the store budget; never rejects.
    */
-  async settle(end: End, shared: unknown): Promise<Settled> {
+  async settle(wanted: End, shared: unknown): Promise<Settled> {
+    const end = wanted.kind === 'released' ? await this.#releasable(wanted) : wanted
+    if (end === undefined) {
+      this.lapse()
+      return { kind: 'unrecorded' }
+    }
     const settlement = { recordId: this.recordId, attemptId: this.attemptId, ...end } as Settlement
     this.#settling = true
     const { clock } = this.#home
@@ -208,7 +236,7 @@ export class Attempt implements HeldLease {
     void persisted
       .then((answer) => answer !== undefined && this.#note(answer, end.kind))
       .finally(() => this.#home.keeper.remove(this))
-    this.#home.observer?.({ kind: 'unrecorded', recordId: this.recordId })
+    this.#home.watch.observer?.({ kind: 'unrecorded', recordId: this.recordId })
     this.#close(end.kind, shared, false)
     return { kind: 'unrecorded' }
   }
@@ -217,6 +245,19 @@ export class Attempt implements HeldLease {
   lapse(): void {
     this.#home.keeper.remove(this)
     this.#home.lives.close(this.recordId, this.#live, { kind: 'again' })
+  }
+
+  /**
+   * A step that still runs is waited for, so that no retry runs it beside. Where nobody can tell what a step has done the
+   * operation must not run again; and where the store does not say, the lease runs out, and the next attempt asks.
+   */
+  async #releasable(end: End): Promise<End | undefined> {
+    if (this.#steps === undefined && !this.record.steps) return end
+    try {
+      return (await this.steps.ended()) ? { kind: 'unknown', digest: 'step' } : end
+    } catch {
+      return undefined
+    }
   }
 
   #ended(answer: SettleAnswer, as: End['kind'], shared: unknown): Settled {
@@ -236,9 +277,10 @@ export class Attempt implements HeldLease {
   }
 
   #note(answer: SettleAnswer, as: End['kind']): void {
-    if (this.#home.observer === undefined) return
+    const { observer } = this.#home.watch
+    if (observer === undefined) return
     const { recordId } = this
-    this.#home.observer(answer.kind === 'fenced' ? { kind: 'superseded', recordId } : { kind: 'settled', recordId, as })
+    observer(answer.kind === 'fenced' ? { kind: 'superseded', recordId } : { kind: 'settled', recordId, as })
   }
 
   /** The same call with the same attemptId until it is answered; undefined at `untilMs` (monotonic). */
@@ -253,28 +295,4 @@ export class Attempt implements HeldLease {
       }
     }
   }
-}
-
-/** The error of an attempt that must stop. */
-function lostError(reason: LostReason, recordId: RecordId): IdempotencyError {
-  const sentences = {
-    lease_lost: 'The lease could not be renewed in time; another attempt may own the operation now.',
-    superseded: 'Another attempt owns the operation now; this one can no longer record anything.',
-    cancelled: 'The operation was ended by an operator.',
-    shutdown: 'The engine is closing.',
-  }
-  return new IdempotencyError('superseded', sentences[reason], { recordId })
-}
-
-function rolledBack(recordId: RecordId): IdempotencyError {
-  const sentence =
-    'attempt.commit was called, but its transaction has not committed. Return from the function after the commit, and let ' +
-    "a transaction's error out of it: the next call executes again."
-  return new IdempotencyError('not_committed', sentence, { recordId })
-}
-
-/** The error of a store that did not answer inside the budget. */
-export function unavailable(consequence: string, cause?: unknown): IdempotencyError {
-  const sentence = `The idempotency store did not answer within ${limits.storeBudgetMs / 1000} s. ${consequence} Try again with the same key.`
-  return new IdempotencyError('store_unavailable', sentence, { retryAfterMs: 1000, cause })
 }

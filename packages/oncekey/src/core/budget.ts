@@ -1,8 +1,11 @@
 /** How long a caller is held while the store is away (protocol.md, Store outage). */
-import { unavailable } from './attempt.ts'
+
+import type { StoreCalls } from './calls.ts'
 import { type Clock, sleep } from './clock.ts'
+import { unavailable } from './lost.ts'
 import { limits } from './policy.ts'
 import type { Random } from './random.ts'
+import type { ClaimRequest } from './store.ts'
 
 /** First pause between tries and the longest one, ms. */
 const pauses = { firstMs: 25, capMs: 1000 }
@@ -23,5 +26,18 @@ export async function withinBudget<T>(
       if (clock.monotonicMs() + pauseMs > untilMs) throw unavailable('Nothing was executed.', error)
       await sleep(clock, pauseMs * (0.75 + random.fraction() / 2))
     }
+  }
+}
+
+/** A claim whose answer never came may have been granted: release it, so that the key is not held by nobody. */
+export async function disown(
+  { calls, clock }: { readonly calls: StoreCalls; readonly clock: Clock },
+  { recordId, attemptId, leaseMs }: ClaimRequest,
+  sentMs: number,
+): Promise<void> {
+  while (clock.monotonicMs() < sentMs + leaseMs) {
+    await sleep(clock, 500)
+    const release = { kind: 'released', recordId, attemptId, retryAfterMs: 0, digest: 'disowned' } as const
+    if ((await calls.settle(release).catch(() => undefined)) !== undefined) return
   }
 }

@@ -1,7 +1,7 @@
 /** The store behind group commit and time-outs: every call of the engine goes through here. */
 import { Batcher } from './batcher.ts'
 import type { Clock } from './clock.ts'
-import type { Observer } from './events.ts'
+import { Watch } from './instrument.ts'
 import type { RecordId } from './key.ts'
 import type { KeylessAnswer } from './keyless.ts'
 import { limits } from './policy.ts'
@@ -11,6 +11,7 @@ import type {
   AppendRequest,
   ClaimAnswer,
   ClaimRequest,
+  KeptStep,
   KeylessRequest,
   ReadAnswer,
   RenewAnswer,
@@ -24,19 +25,19 @@ import type {
 export class StoreCalls {
   readonly store: Store
   readonly #clock: Clock
-  readonly #observer: Observer | undefined
+  readonly #watch: Watch
   readonly #claims: Batcher<ClaimRequest, ClaimAnswer>
   readonly #settlements: Batcher<Settlement, SettleAnswer>
   readonly #appends: Batcher<AppendRequest, AppendAnswer>
   readonly #reads: Batcher<RecordId, ReadAnswer>
   readonly #keyless: Batcher<KeylessRequest, KeylessAnswer>
 
-  constructor(store: Store, clock: Clock, observer?: Observer) {
+  constructor(store: Store, clock: Clock, watch: Watch = new Watch()) {
     this.store = store
     this.#clock = clock
-    this.#observer = observer
+    this.#watch = watch
     const shared = store.capabilities.callsInFlight
-    const late = (call: string) => (error: unknown) => this.#observer?.({ kind: 'store_failed', call, error })
+    const late = (call: string) => (error: unknown) => this.#watch.observer?.({ kind: 'store_failed', call, error })
     this.#claims = new Batcher((items) => this.#noted('claim', store.claim(items)), clock, shared, late('claim'))
     this.#settlements = new Batcher(
       (items) => this.#noted('settle', store.settle(items)),
@@ -77,6 +78,10 @@ export class StoreCalls {
     return this.within('readBody', this.store.readBody(recordId, attemptId, offset))
   }
 
+  steps(recordId: RecordId): Promise<readonly KeptStep[]> {
+    return this.within('steps', this.store.steps(recordId))
+  }
+
   /** Bounds a call that is not gathered to `limits.storeTimeoutMs`. */
   within<T>(name: string, call: Promise<T>): Promise<T> {
     return this.#noted(
@@ -90,7 +95,7 @@ export class StoreCalls {
   }
 
   #noted<T>(name: string, call: Promise<T>): Promise<T> {
-    const observer = this.#observer
+    const { observer } = this.#watch
     if (observer === undefined) return call
     const sentMs = this.#clock.monotonicMs()
     const failed = (error: unknown): void => observer({ kind: 'store_failed', call: name, error })

@@ -17,9 +17,9 @@ export interface EncodedRecord {
 const format = 1
 
 const states: readonly RecordState[] = ['running', 'completed', 'released', 'unknown', 'expired']
-const policies: readonly OnAbandoned[] = ['unknown', 'reexecute', 'reconcile']
+const policies: readonly OnAbandoned[] = ['unknown', 'reexecute', 'reconcile', 'resume']
 const outcomes: readonly (OutcomeKind | undefined)[] = [undefined, 'value', 'response', 'error', 'omitted']
-const flag = { dispatched: 1, dropped: 2, recovering: 4, resolved: 8, head: 16, body: 32 } as const
+const flag = { dispatched: 1, dropped: 2, recovering: 4, resolved: 8, head: 16, body: 32, steps: 64 } as const
 
 /** In the order in which they are written, 8 bytes each, from byte 8. */
 const numbers = [
@@ -58,6 +58,7 @@ export function encodeRecord<Bytes extends Uint8Array>(
     (record.dropped ? flag.dropped : 0) |
     (record.recovering ? flag.recovering : 0) |
     (record.resolved ? flag.resolved : 0) |
+    (record.steps ? flag.steps : 0) |
     (head === undefined ? 0 : flag.head) |
     (body === undefined ? 0 : flag.body)
   bytes[4] = outcomes.indexOf(record.outcome)
@@ -112,6 +113,7 @@ export function decodeRecord(bytes: Uint8Array, lasts = true): EncodedRecord {
     dropped: (flags & flag.dropped) !== 0,
     recovering: (flags & flag.recovering) !== 0,
     resolved: (flags & flag.resolved) !== 0,
+    steps: (flags & flag.steps) !== 0,
     fingerprint,
     rawFingerprint,
     head: lasts || head === undefined ? head : new Uint8Array(head),

@@ -36,6 +36,17 @@ export class EncryptedBodies {
     this.#keyring = keyring
   }
 
+  /** All that the store has of a body, in blobs. */
+  async stored({ recordId, attemptId }: BodyIds): Promise<Uint8Array> {
+    const pieces: Uint8Array[] = []
+    for (let length = 0; ; ) {
+      const more = await this.#store.readBody(recordId, attemptId, length)
+      if (more.length === 0) return concat(pieces, length)
+      pieces.push(...more)
+      length = pieces.reduce((sum, piece) => sum + piece.length, 0)
+    }
+  }
+
   /** A piece as blobs, one behind the other. */
   encrypt(ids: BodyIds, offset: number, plain: Uint8Array): Uint8Array {
     const blobs: Uint8Array[] = []

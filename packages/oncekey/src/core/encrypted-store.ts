@@ -1,6 +1,7 @@
 /** A store whose outcomes are encrypted: what goes in becomes blobs, what comes out is plain again. */
 import type { Digest } from './digest.ts'
 import { type BodyIds, EncryptedBodies } from './encrypted-bodies.ts'
+import { placeOf, plainStep } from './encrypted-steps.ts'
 import { type Encryption, headPart, isBlob, isEncrypted, isUndecipherable, Keyring, refusedHead } from './encryption.ts'
 import type { Observer } from './events.ts'
 import type { RecordId } from './key.ts'
@@ -14,6 +15,7 @@ import {
   type ClaimRequest,
   type Finding,
   inlineBodyBytes,
+  type KeptStep,
   type KeylessRequest,
   type PurgeAnswer,
   type PurgeRequest,
@@ -30,7 +32,6 @@ import {
   type Tally,
   type TallyPage,
 } from './store.ts'
-import { concat } from './window.ts'
 
 /** A store, and what is needed to encrypt what it keeps. */
 export interface EncryptionParts {
@@ -116,6 +117,14 @@ class EncryptedStore implements Store {
     }
   }
 
+  async steps(recordId: RecordId): Promise<readonly KeptStep[]> {
+    try {
+      return (await this.#store.steps(recordId)).map((step) => plainStep(this.#keyring, recordId, step))
+    } catch (error) {
+      throw this.#noted(recordId, error)
+    }
+  }
+
   async resolve(requests: readonly ResolveRequest[]): Promise<readonly SettleAnswer[]> {
     const answers = await this.#store.resolve(requests.map((ask) => this.#resolution(ask)))
     return answers.map((answer, at) => this.#answered((requests[at] as ResolveRequest).recordId, answer))
@@ -179,7 +188,7 @@ class EncryptedStore implements Store {
     const ids = { recordId, attemptId: record.attemptId }
     try {
       // A small body whose blobs are too long for the store's own answer is fetched, so that the answer is whole (S5).
-      const blobs = stored ?? (await this.#storedBody(ids))
+      const blobs = stored ?? (await this.#bodies.stored(ids))
       // A record that has gone on meanwhile has no body of this attempt: whoever needs it reads it, and begins anew.
       if (stored === undefined && blobs.length === 0 && length > 0) return { ...rest, record }
       return { ...rest, record, body: this.#bodies.decrypt(ids, blobs, length) }
@@ -188,18 +197,9 @@ class EncryptedStore implements Store {
     }
   }
 
-  async #storedBody({ recordId, attemptId }: BodyIds): Promise<Uint8Array> {
-    const pieces: Uint8Array[] = []
-    for (let length = 0; ; ) {
-      const more = await this.#store.readBody(recordId, attemptId, length)
-      if (more.length === 0) return concat(pieces, length)
-      pieces.push(...more)
-      length = pieces.reduce((sum, piece) => sum + piece.length, 0)
-    }
-  }
-
   async #settlement(ask: Settlement): Promise<Settlement> {
     if (ask.kind === 'head') return { ...ask, head: this.#head(ask, undefined, ask.head, 0) }
+    if (ask.kind === 'step') return { ...ask, value: this.#keyring.encrypt(placeOf(ask.recordId, ask), ask.value) }
     if (ask.kind !== 'completed') return ask
     const { offset, bytes } = ask.rest
     return {

@@ -1,21 +1,23 @@
 /** Key → claim → execute or replay, join, refuse: the one way through which every operation goes. */
 import { Attempt, type AttemptHome } from './attempt.ts'
 import { base64url } from './base64url.ts'
-import { withinBudget } from './budget.ts'
+import { disown, withinBudget } from './budget.ts'
 import { StoreCalls } from './calls.ts'
-import { type Clock, sleep } from './clock.ts'
+import type { Clock } from './clock.ts'
 import type { Digest } from './digest.ts'
 import { type EncryptionParts, encryptedStore } from './encrypted-store.ts'
-import type { Observer } from './events.ts'
 import { Hinted } from './hint.ts'
+import { type Instrument, Watch } from './instrument.ts'
 import { judge } from './judge.ts'
 import type { RecordId } from './key.ts'
 import { LeaseKeeper } from './lease.ts'
 import { type Asked, claimOf } from './operation.ts'
+import { outcomeOf, Patience } from './patience.ts'
 import { loadPepper } from './pepper.ts'
 import { limits } from './policy.ts'
 import type { Random } from './random.ts'
 import type { AttemptId, IdempotencyRecord } from './record.ts'
+import { type StepsOf, stepping } from './step.ts'
 import type { ClaimAnswer, ClaimRequest, GrantedBy } from './store.ts'
 import type { Recording } from './stream.ts'
 import { Sweeper } from './sweep.ts'
@@ -28,6 +30,8 @@ export interface EngineParts extends EncryptionParts {
   readonly skewMs: number
   /** 32 bytes; else the store keeps one. */
   readonly pepper?: Uint8Array
+  /** Undefined where operations have no steps: the gateway. */
+  readonly steps?: StepsOf
 }
 
 /** What came of asking for an operation. `joined` tells a wait or a shared execution from a plain replay. */
@@ -72,7 +76,7 @@ export class Engine {
   readonly digest: Digest
   readonly #lives = new Lives()
   readonly #home: AttemptHome
-  readonly #observer: Observer | undefined
+  readonly #watch: Watch
   readonly #sweeper: Sweeper
   #working = 0
   #idle: (() => void) | undefined
@@ -84,11 +88,13 @@ export class Engine {
     this.clock = parts.clock
     this.random = parts.random
     this.digest = parts.digest
-    this.#observer = parts.observer
-    this.calls = new StoreCalls(encryptedStore(parts), parts.clock, parts.observer)
+    this.#watch = new Watch(parts.observer)
+    this.calls = new StoreCalls(encryptedStore(parts), parts.clock, this.#watch)
     const keeper = new LeaseKeeper((leases) => this.calls.renew(leases), parts.clock)
-    this.#home = { calls: this.calls, clock: parts.clock, lives: this.#lives, keeper, observer: parts.observer }
-    this.#sweeper = new Sweeper(this.calls, parts.clock, parts.random, parts.skewMs, parts.observer)
+    const { calls, clock, digest } = this
+    const steps = stepping(parts.steps, () => ({ calls, clock, digest, pepper: this.#pepper }))
+    this.#home = { calls: this.calls, clock: parts.clock, lives: this.#lives, keeper, watch: this.#watch, steps }
+    this.#sweeper = new Sweeper(this.calls, parts.clock, parts.random, parts.skewMs, this.#watch)
     this.#given = parts.pepper
     this.#sweeper.start()
   }
@@ -113,13 +119,33 @@ export class Engine {
   /** Claims, waits or joins. Throws IdempotencyError for every refusal. */
   async begin(asked: Asked): Promise<Begun> {
     const deadlineMs = this.clock.monotonicMs() + asked.policy.waitMs
-    for (let waited = false; ; waited = true) {
-      const live = this.#lives.get(asked.recordId)
-      const begun =
-        live === undefined ? await this.#lead(asked, deadlineMs, waited) : await this.#attend(live, asked, deadlineMs)
-      if (begun !== undefined) return begun
-      if (this.clock.monotonicMs() >= deadlineMs && waited) throw judge.inProgress(asked.recordId, asked.policy)
+    const patience = new Patience(this.#lives, this.clock, this.#watch, asked.recordId)
+    try {
+      for (let waited = false; ; waited = true) {
+        const live = this.#lives.get(asked.recordId)
+        const begun =
+          live === undefined
+            ? await this.#lead(asked, deadlineMs, waited, patience)
+            : await this.#attend(live, asked, deadlineMs, patience)
+        if (begun !== undefined) return begun
+        if (this.clock.monotonicMs() >= deadlineMs && waited) throw judge.inProgress(asked.recordId, asked.policy)
+      }
+    } catch (error) {
+      throw patience.refused(error)
+    } finally {
+      patience.over()
     }
+  }
+
+  /** Puts an instrument around all that is asked from now on. Throws `config_invalid` where one is there already. */
+  observe(instrument: Instrument): void {
+    this.#watch.add(instrument)
+    instrument.begin?.(() => this.load)
+  }
+
+  /** Who stands around operations; undefined where nobody does. */
+  get instrument(): Instrument | undefined {
+    return this.#watch.instrument
   }
 
   /** Asks the store at once whether this process still owns what it runs: an operator may have ended some of it. */
@@ -154,7 +180,7 @@ export class Engine {
   }
 
   /** Nobody in this process is asking for the record: claim it, and poll while another process runs it. */
-  async #lead(asked: Asked, deadlineMs: number, waited: boolean): Promise<Begun | undefined> {
+  async #lead(asked: Asked, deadlineMs: number, waited: boolean, patience: Patience): Promise<Begun | undefined> {
     const live = this.#lives.open(asked.recordId)
     const ask: Ask = { request: claimOf(asked, this.#attemptId()), sentMs: 0, failed: false }
     let hinted: Hinted | undefined
@@ -175,7 +201,7 @@ export class Engine {
           return this.#granted(answer, live, asked, ask.sentMs)
         }
         if (answer.kind === 'held' && judge.isAbandonment(answer))
-          this.#observer?.({ kind: 'abandoned', recordId: asked.recordId })
+          this.#watch.observer?.({ kind: 'abandoned', recordId: asked.recordId })
         // Judged by everybody for himself: what is a mismatch for one may be the original for another.
         if (answer.kind === 'held' && judge.isFinal(answer, asked)) close({ kind: 'answer', answer, waited: polled })
         const begun = judge.answer(answer, asked, polled)
@@ -186,13 +212,13 @@ export class Engine {
         polled = true
         hinted ??= new Hinted(this.calls.store, asked.recordId, this.clock)
         const waiting = hinted.pause.bind(hinted, Math.min(leftMs, this.#jittered(pauseMs)))
-        await this.#lives.admit(live, waiting)
+        await patience.wait(live, waiting)
       }
     } catch (error) {
       if (ask.failed) {
         close({ kind: 'failed', error })
         if (asked.policy.failOpen) {
-          this.#observer?.({ kind: 'bypassed', recordId: asked.recordId })
+          this.#watch.observer?.({ kind: 'bypassed', recordId: asked.recordId })
           return { kind: 'bypassed' }
         }
       }
@@ -200,18 +226,18 @@ export class Engine {
     } finally {
       hinted?.stop()
       if (!closed) close({ kind: 'again' })
-      if (ask.failed && live.granted === undefined) void this.#disown(ask)
+      if (ask.failed && live.granted === undefined) void disown(this, ask.request, ask.sentMs)
     }
   }
 
   /** Somebody in this process owns the record or is asking for it: wait for news. */
-  async #attend(live: Live, asked: Asked, deadlineMs: number): Promise<Begun | undefined> {
+  async #attend(live: Live, asked: Asked, deadlineMs: number, patience: Patience): Promise<Begun | undefined> {
     if (live.granted !== undefined) judge.sameRequest(live.granted, asked)
     const wants = (news: LiveNews): boolean => {
       if (news.kind === 'granted') return !judge.matches(news.record, asked)
       return news.kind !== 'streaming' || asked.joinStreams
     }
-    const news = await this.#lives.admit(live, () => live.next(wants, deadlineMs, this.clock, asked.caller))
+    const news = await patience.wait(live, () => live.next(wants, deadlineMs, this.clock, asked.caller))
     // The claim may have been granted while we waited, to a request that is not ours.
     if (live.granted !== undefined) judge.sameRequest(live.granted, asked)
     switch (news.kind) {
@@ -238,8 +264,8 @@ export class Engine {
   #granted(answer: GrantedAnswer, live: Live, asked: Asked, sentMs: number): Begun {
     const { record } = answer
     const by = answer.kind === 'granted' ? answer.by : 'yours'
-    this.#observer?.({ kind: 'granted', recordId: asked.recordId, by, attempt: record.attempt })
-    const attempt = new Attempt(this.#home, live, asked.recordId, record, asked.policy, sentMs)
+    this.#watch.observer?.({ kind: 'granted', recordId: asked.recordId, by, attempt: record.attempt })
+    const attempt = new Attempt(this.#home, live, asked.recordId, { record, by }, asked.policy, sentMs)
     return { kind: 'granted', by, attempt }
   }
 
@@ -262,30 +288,13 @@ export class Engine {
     })
   }
 
-  /** A claim whose answer never came may have been granted: release it, so that the key is not held by nobody. */
-  async #disown(ask: Ask): Promise<void> {
-    const untilMs = ask.sentMs + ask.request.leaseMs
-    const { recordId, attemptId } = ask.request
-    while (this.clock.monotonicMs() < untilMs) {
-      await sleep(this.clock, 500)
-      const release = { kind: 'released', recordId, attemptId, retryAfterMs: 0, digest: 'disowned' } as const
-      if ((await this.calls.settle(release).catch(() => undefined)) !== undefined) return
-    }
-  }
-
   /** Waits for the record that superseded an attempt to settle; undefined if it did not inside the wait. */
-  async outcomeOf(recordId: RecordId, waitMs: number): Promise<IdempotencyRecord | undefined> {
-    const untilMs = this.clock.monotonicMs() + waitMs
-    for (
-      let pauseMs: number = limits.pollFirstMs;
-      ;
-      pauseMs = Math.min(pauseMs * limits.pollGrowth, limits.pollCapMs)
-    ) {
-      const read = await this.calls.read(recordId).catch(() => undefined)
-      if (read?.record?.state === 'completed') return read.record
-      const running = read === undefined || read.record?.state === 'running'
-      if (!running || this.clock.monotonicMs() + pauseMs > untilMs) return undefined
-      await sleep(this.clock, this.#jittered(pauseMs))
-    }
+  outcomeOf(recordId: RecordId, waitMs: number): Promise<IdempotencyRecord | undefined> {
+    return outcomeOf(
+      () => this.calls.read(recordId),
+      this.clock,
+      (ms) => this.#jittered(ms),
+      waitMs,
+    )
   }
 }

@@ -26,6 +26,8 @@ export const errorCatalogue = {
   handler_failed: { status: 500, title: 'The handler failed before it had answered', retryable: true },
   store_unavailable: { status: 503, title: 'The idempotency store is unavailable', retryable: true },
   not_committed: { status: 500, title: 'The transaction of the outcome has not committed', retryable: true },
+  step_changed: { status: 500, title: 'A step is not the one that was recorded', retryable: false },
+  step_too_large: { status: 500, title: 'What the steps have made is too large', retryable: false },
   shutting_down: { status: 503, title: 'The server is shutting down', retryable: true },
   config_invalid: { status: 500, title: 'The configuration cannot be right', retryable: false },
   internal: { status: 500, title: 'Oncekey failed', retryable: false },

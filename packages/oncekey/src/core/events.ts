@@ -15,7 +15,10 @@ export type OnceEvent =
   /** A claim found that the record's owner had died with it, and nobody can tell whether it ran (T4). */
   | { readonly kind: 'abandoned'; readonly recordId: RecordId }
   | { readonly kind: 'superseded' | 'unrecorded' | 'bypassed'; readonly recordId: RecordId }
-  | { readonly kind: 'replayed' | 'joined' | 'mismatch'; readonly recordId: RecordId }
+  /** Another request came under a key that is taken. */
+  | { readonly kind: 'mismatch'; readonly recordId: RecordId }
+  /** Somebody has waited for a running original, of this process or of another one; with whatever end. */
+  | { readonly kind: 'waited'; readonly recordId: RecordId; readonly ms: number }
   /** A recorded outcome cannot be decrypted: a key is missing or, without one, the store was altered. */
   | { readonly kind: 'undecipherable'; readonly recordId: RecordId; readonly missingKey: string | undefined }
   | { readonly kind: 'lost'; readonly recordId: RecordId; readonly reason: LostReason }

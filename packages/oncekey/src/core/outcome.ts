@@ -62,13 +62,18 @@ function defaultClass(ending: Ending): EndingClass {
 /** What becomes of the record: `lapse` leaves it running, so that the next claim takes over and reconciles. */
 export function fateOf(ending: EndingClass, onAbandoned: OnAbandoned): 'completed' | 'released' | 'unknown' | 'lapse' {
   if (ending === 'final') return 'completed'
-  if (ending === 'not_executed' || onAbandoned === 'reexecute') return 'released'
+  if (ending === 'not_executed' || onAbandoned === 'reexecute' || onAbandoned === 'resume') return 'released'
   return onAbandoned === 'unknown' ? 'unknown' : 'lapse'
 }
 
 /** The head of a recorded outcome. */
 export type OutcomeHead =
-  | { readonly kind: 'value'; readonly codec: string }
+  | {
+      readonly kind: 'value'
+      readonly codec: string
+      /** The `traceparent` of the execution, where it was traced. */
+      readonly trace?: string
+    }
   | { readonly kind: 'error' }
   | {
       readonly kind: 'response'
@@ -93,8 +98,9 @@ export function encodeHead(head: OutcomeHead): Uint8Array {
 
 const heads = new Map<string, Uint8Array>()
 
-/** The head of a value: the same for all values of a codec. */
-export function valueHead(codec: string): Uint8Array {
+/** The head of a value: the same for all values of a codec that were not traced. */
+export function valueHead(codec: string, trace?: string): Uint8Array {
+  if (trace !== undefined) return encodeHead({ kind: 'value', codec, trace })
   const known = heads.get(codec)
   if (known !== undefined) return known
   const head = encodeHead({ kind: 'value', codec })

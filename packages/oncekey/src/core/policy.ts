@@ -59,6 +59,13 @@ export const limits = {
   /** Chunks of a stream are gathered for this long or this many bytes. */
   appendGatherMs: 20,
   appendGatherBytes: 16_384,
+  /** What the steps of one operation may make together, unless asked, and at most. */
+  stepBytes: 1_048_576,
+  mostStepBytes: 16_777_216,
+  /** Steps of one operation: LMDB removes them with its outcome in one write, which holds up all others meanwhile. */
+  steps: 10_000,
+  /** How long a step of a new name waits for the recorded ones to be asked for. */
+  stepGraceMs: 5_000,
   /** Bytes that wait for the store before the upstream is paused. */
   appendBacklogBytes: 4_194_304,
   /** What a recording keeps in memory for its readers; a slower one reads from the store. */
@@ -70,9 +77,9 @@ export const limits = {
 /** Fills in the defaults, and refuses what cannot be right. */
 export function policyOf(options: PolicyOptions): Policy {
   const policy: Policy = { ...policyDefaults, ...withoutUndefined(options) }
-  if (!['unknown', 'reexecute', 'reconcile'].includes(policy.onAbandoned)) {
+  if (!['unknown', 'reexecute', 'reconcile', 'resume'].includes(policy.onAbandoned)) {
     throw invalid(
-      `onAbandoned must be 'unknown', 'reexecute' or 'reconcile', not ${JSON.stringify(policy.onAbandoned)}`,
+      `onAbandoned must be 'unknown', 'reexecute', 'reconcile' or 'resume', not ${JSON.stringify(policy.onAbandoned)}`,
     )
   }
   for (const name of ['leaseMs', 'retentionMs', 'tombstoneMs', 'skewMs', 'waitMs'] as const) {

@@ -18,9 +18,9 @@ export type RecordState = 'running' | 'completed' | 'released' | 'unknown' | 'ex
 
 /**
  * What happens to a record whose owner's lease ran out: stay `unknown` until somebody who knows ends it, `reexecute`
- * it, or let user code `reconcile` it with the provider. (`resume` comes with recorded steps.)
+ * it, let user code `reconcile` it with the provider, or `resume` it: run again what its recorded steps have not done.
  */
-export type OnAbandoned = 'unknown' | 'reexecute' | 'reconcile'
+export type OnAbandoned = 'unknown' | 'reexecute' | 'reconcile' | 'resume'
 
 /** What an execution ended with: a library value, an HTTP response, a final error, or nothing that could be kept. */
 export type OutcomeKind = 'value' | 'response' | 'error' | 'omitted'
@@ -47,6 +47,8 @@ export interface IdempotencyRecord {
   readonly dropped: boolean
   /** This attempt took over a record whose policy was `reconcile`: ask the provider first. */
   readonly recovering: boolean
+  /** Values of steps are kept beside it. T3 and T9 hand them to the next attempt; they go when it completes or expires. */
+  readonly steps: boolean
   /** Ended or cancelled by an operator or a hook (T8), not by an owner. */
   readonly resolved: boolean
   readonly fingerprint: Fingerprint

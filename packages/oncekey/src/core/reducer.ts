@@ -6,6 +6,7 @@ import type {
   ClaimAnswer,
   ClaimRequest,
   GrantedBy,
+  KeptStep,
   Piece,
   PurgeAnswer,
   PurgeRequest,
@@ -27,6 +28,10 @@ export interface Reduction<Answer> {
   readonly write?: Piece
   /** Delete all bytes stored under this attempt, in the same atomic step. */
   readonly drop?: AttemptId
+  /** Keep the value of a step, in the same atomic step. */
+  readonly step?: KeptStep
+  /** Delete all steps of the record, in the same atomic step; never beside `step`. */
+  readonly dropSteps?: boolean
 }
 
 type Current = IdempotencyRecord | undefined
@@ -74,7 +79,7 @@ export function renew(current: Current, ask: RenewRequest, now: StoreTime): Redu
   }
 }
 
-/** T6 and T7, and progress (`dispatched`, `head`, `dropped`) of the running attempt. */
+/** T6 and T7, and progress (`dispatched`, `head`, `dropped`, `step`) of the running attempt. */
 export function settle(current: Current, ask: Settlement, now: StoreTime): Reduction<SettleAnswer> {
   if (current === undefined || current.attemptId !== ask.attemptId) return fenced(current)
   switch (ask.kind) {
@@ -87,6 +92,9 @@ export function settle(current: Current, ask: Settlement, now: StoreTime): Reduc
     case 'dropped':
       if (!unsettled(current)) return fenced(current)
       return { ...recorded({ ...current, dropped: true, bodyLength: 0 }), drop: current.attemptId }
+    case 'step':
+      if (!unsettled(current)) return fenced(current)
+      return { ...recorded({ ...current, steps: true }), step: { name: ask.name, value: ask.value } }
     case 'completed':
     case 'released':
     case 'unknown':
@@ -105,10 +113,13 @@ function end(current: IdempotencyRecord, ask: Ending, now: StoreTime): Reduction
   if (ask.kind === 'released')
     return { ...recorded(release(current, now, ask.retryAfterMs, ask.digest)), drop: current.attemptId }
   if (ask.outcome === 'omitted') {
-    return { ...recorded(complete(current, ask, now, 0)), drop: current.attemptId }
+    return { ...recorded(complete(current, ask, now, 0)), drop: current.attemptId, dropSteps: current.steps }
   }
   if (current.dropped || ask.rest.offset !== current.bodyLength) return fenced(current)
-  const done = recorded(complete(current, ask, now, ask.rest.offset + ask.rest.bytes.length))
+  const done = {
+    ...recorded(complete(current, ask, now, ask.rest.offset + ask.rest.bytes.length)),
+    dropSteps: current.steps,
+  }
   return ask.rest.bytes.length === 0 ? done : { ...done, write: ask.rest }
 }
 
@@ -134,7 +145,8 @@ export function resolve(current: Current, ask: ResolveRequest, now: StoreTime): 
   }
   const outcome = { outcome: ask.outcome.kind, head: ask.outcome.head, digest: '' }
   const done = recorded(complete(owned, outcome, now, ask.outcome.body.length))
-  return { ...done, write: { offset: 0, bytes: ask.outcome.body }, drop: current.attemptId }
+  const write = { offset: 0, bytes: ask.outcome.body }
+  return { ...done, write, drop: current.attemptId, dropSteps: current.steps }
 }
 
 /**
@@ -160,13 +172,14 @@ export function purge(current: Current, ask: PurgeRequest): Reduction<PurgeAnswe
   if (current === undefined) return { record: current, answer: { kind: 'absent' } }
   if (current.state === 'running' || current.attemptId !== ask.expected)
     return { record: current, answer: { kind: 'refused' } }
-  return { record: undefined, answer: { kind: 'purged' }, drop: current.attemptId }
+  return { record: undefined, answer: { kind: 'purged' }, drop: current.attemptId, dropSteps: current.steps }
 }
 
 /** What the sweeper does to one record: T4, T10, T11 or T13. */
 export function sweep(current: IdempotencyRecord, skewMs: number, now: StoreTime): Reduction<'kept' | SweepStep> {
   if (current.state === 'running') return sweepRunning(current, skewMs, now)
-  if (lastExpiryPassed(current, now)) return { record: undefined, answer: 'purged', drop: current.attemptId }
+  if (lastExpiryPassed(current, now))
+    return { record: undefined, answer: 'purged', drop: current.attemptId, dropSteps: current.steps }
   const aged = expire(current, now)
   return { ...aged, answer: aged.record === current ? 'kept' : 'expired' }
 }
@@ -194,6 +207,7 @@ function grant(former: Current, ask: ClaimRequest, now: StoreTime, by: GrantedBy
     dropped: false,
     recovering: by === 'takeover' && former?.onAbandoned === 'reconcile',
     resolved: false,
+    steps: same?.steps ?? false,
     fingerprint: ask.fingerprint,
     rawFingerprint: ask.rawFingerprint,
     head: undefined,
@@ -209,7 +223,8 @@ function grant(former: Current, ask: ClaimRequest, now: StoreTime, by: GrantedBy
     tombstoneMs: ask.tombstoneMs,
   }
   const granted = { record, answer: { kind: 'granted', by, record } as const }
-  return former === undefined ? granted : { ...granted, drop: former.attemptId }
+  if (former === undefined) return granted
+  return { ...granted, drop: former.attemptId, dropSteps: former.steps && !record.steps }
 }
 
 /** The recorded policy decides, never the asker's: only `unknown` stops a second run, and only once dispatched. */

@@ -6,7 +6,7 @@ import { type Begun, Engine, type EngineParts } from './engine.ts'
 import { IdempotencyError } from './errors.ts'
 import type { Observer } from './events.ts'
 import { inputFingerprint } from './fingerprint.ts'
-import { Follower } from './follow.ts'
+import { type Instrument, type Tell, untold } from './instrument.ts'
 import { checkKey, type RecordId, recordId } from './key.ts'
 import type { Asked, Operation } from './operation.ts'
 import { type Classify, classOf, decodeHead, encodeHead, fateOf, valueHead } from './outcome.ts'
@@ -15,6 +15,7 @@ import type { IdempotencyRecord } from './record.ts'
 import { type RunningAttempt, runningAttempt, unprotectedAttempt } from './running.ts'
 import type { PurgeAnswer, SettleAnswer, Store } from './store.ts'
 import { type Codec, decodeError, decodeValue, encodeError, encodeValue, isFinal } from './value.ts'
+import { wholeBody } from './whole.ts'
 
 /** What `runDetailed` resolves to. */
 export interface RunResult<T> {
@@ -45,7 +46,7 @@ export interface IdempotencyOptions extends PolicyOptions {
 }
 
 /** Which platform an engine runs on; `createIdempotency` is wired in `platform/`. */
-export type Platform = Pick<EngineParts, 'clock' | 'random' | 'digest'>
+export type Platform = Pick<EngineParts, 'clock' | 'random' | 'digest' | 'steps'>
 
 /** Runs operations once per key. Make one for a process and store, and close it at the end. */
 export class Idempotency {
@@ -73,15 +74,28 @@ export class Idempotency {
   }
 
   /** As `run`, with how the value came about. */
-  async runDetailed<T>(
+  runDetailed<T>(operation: Operation, execute: (attempt: RunningAttempt) => T | Promise<T>): Promise<RunResult<T>> {
+    const { instrument } = this.#engine
+    if (instrument === undefined) return this.#run(operation, execute, untold)
+    return instrument.operation('value', (tell) => this.#run(operation, execute, tell))
+  }
+
+  /** Puts an instrument around all operations from now on; `oncekey/otel` has one. */
+  observe(instrument: Instrument): void {
+    this.#engine.observe(instrument)
+  }
+
+  async #run<T>(
     operation: Operation,
     execute: (attempt: RunningAttempt) => T | Promise<T>,
+    tell: Tell,
   ): Promise<RunResult<T>> {
-    const asked = await this.#ask(operation)
+    const asked = await this.#askOpen(operation)
+    if (asked === undefined) return this.#bypass('', execute, tell)
     const begun = await this.#engine.begin(asked)
-    if (begun.kind === 'granted') return this.#engine.track(this.#execute(asked, begun.attempt, execute))
-    if (begun.kind === 'bypassed') return this.#bypass(asked, execute)
-    return this.#answer<T>(asked, begun)
+    if (begun.kind === 'granted') return this.#engine.track(this.#execute(asked, begun, execute, tell))
+    if (begun.kind === 'bypassed') return this.#bypass(asked.recordId, execute, tell)
+    return this.#answer<T>(asked, begun, tell)
   }
 
   /** The record of an operation as the store has it; undefined when absent. */
@@ -131,6 +145,19 @@ export class Idempotency {
     return this.#engine.close()
   }
 
+  /** Undefined when the store was away before it could be asked for its pepper, and the operation may run unprotected. */
+  async #askOpen(operation: Operation): Promise<Asked | undefined> {
+    try {
+      const ready = this.#engine.ready()
+      if (!(ready instanceof Uint8Array)) await ready
+    } catch (error) {
+      const refused = error instanceof IdempotencyError && error.code !== 'store_unavailable'
+      if (refused || !this.#policy.failOpen) throw error
+      return undefined
+    }
+    return this.#ask(operation)
+  }
+
   async #ask(operation: Operation): Promise<Asked> {
     const ready = this.#engine.ready()
     const pepper = ready instanceof Uint8Array ? ready : await ready
@@ -147,12 +174,18 @@ export class Idempotency {
 
   async #execute<T>(
     asked: Asked,
-    attempt: Attempt,
+    { attempt, by }: Begun & { readonly kind: 'granted' },
     execute: (attempt: RunningAttempt) => T | Promise<T>,
+    tell: Tell,
   ): Promise<RunResult<T>> {
+    const { instrument } = this.#engine
+    const running = runningAttempt(attempt, (committed) => this.#end(committed))
     let value: T
     try {
-      value = await execute(runningAttempt(attempt, (committed) => this.#end(committed)))
+      value =
+        instrument === undefined
+          ? await execute(running)
+          : await instrument.attempt({ by, number: running.number }, async () => execute(running))
       if (attempt.committing) await attempt.confirmCommit()
     } catch (error) {
       await this.#failed(attempt, error)
@@ -160,7 +193,8 @@ export class Idempotency {
     }
     // After a commit this finds its own outcome there (T7).
     const settled = await attempt.settle(this.#end(value), { value, record: attempt.record })
-    if (settled.kind === 'superseded') return this.#superseded(asked, settled, value)
+    if (settled.kind === 'superseded') return this.#superseded(asked, settled, value, tell)
+    tell({ status: 'executed' })
     return { value, status: 'executed', ...facts(asked, attempt.record), recorded: settled.kind === 'recorded' }
   }
 
@@ -197,7 +231,7 @@ export class Idempotency {
 
   #outcome(value: unknown): { kind: 'value'; head: Uint8Array; body: Uint8Array } {
     const { codec, bytes } = encodeValue(value, this.#options.codec)
-    return { kind: 'value', head: valueHead(codec), body: bytes }
+    return { kind: 'value', head: valueHead(codec, this.#engine.instrument?.trace()), body: bytes }
   }
 
   /** The recorded outcome stands, not this attempt's own. */
@@ -205,6 +239,7 @@ export class Idempotency {
     asked: Asked,
     settled: Settled & { readonly kind: 'superseded' },
     own: T,
+    tell: Tell,
   ): Promise<RunResult<T>> {
     const record =
       settled.record?.state === 'completed'
@@ -212,19 +247,29 @@ export class Idempotency {
         : await this.#engine.outcomeOf(asked.recordId, asked.policy.waitMs)
     const sentence = 'Another attempt took the operation over before this one could record its outcome.'
     if (record === undefined) throw new IdempotencyError('superseded', sentence, { recordId: asked.recordId, own })
-    const answer = await this.#answer<T>(asked, { kind: 'recorded', record, body: undefined, joined: false })
+    const answer = await this.#answer<T>(asked, { kind: 'recorded', record, body: undefined, joined: false }, tell)
     if (!this.#options.throwSuperseded) return answer
     throw new IdempotencyError('superseded', sentence, { recordId: asked.recordId, own, recorded: answer.value })
   }
 
-  async #bypass<T>(asked: Asked, execute: (attempt: RunningAttempt) => T | Promise<T>): Promise<RunResult<T>> {
-    const value = await execute(unprotectedAttempt(asked.recordId))
-    return { value, status: 'bypassed', recordId: asked.recordId, attempt: 1, fence: 0, recorded: false }
+  async #bypass<T>(
+    recordId: string,
+    execute: (attempt: RunningAttempt) => T | Promise<T>,
+    tell: Tell,
+  ): Promise<RunResult<T>> {
+    const value = await execute(unprotectedAttempt(recordId))
+    tell({ status: 'bypassed' })
+    return { value, status: 'bypassed', recordId, attempt: 1, fence: 0, recorded: false }
   }
 
-  async #answer<T>(asked: Asked, begun: Exclude<Begun, { kind: 'granted' | 'bypassed' }>): Promise<RunResult<T>> {
+  async #answer<T>(
+    asked: Asked,
+    begun: Exclude<Begun, { kind: 'granted' | 'bypassed' }>,
+    tell: Tell,
+  ): Promise<RunResult<T>> {
     if (begun.kind === 'shared' && begun.shared !== undefined) {
       const { record, ...shared } = begun.shared as { value?: T; error?: unknown; record: IdempotencyRecord }
+      tell({ status: 'joined' })
       if ('error' in shared) throw shared.error
       return { value: shared.value as T, status: 'joined', ...facts(asked, record), recorded: begun.recorded }
     }
@@ -233,7 +278,9 @@ export class Idempotency {
     const { record } = begun
     // The head first: an outcome that cannot be decrypted has no body to be had.
     const head = decodeHead(record.head)
-    const body = begun.body ?? (await this.#readWhole(asked, record))
+    const body = begun.body ?? (await wholeBody(this.#engine, asked, record))
+    const status = begun.joined ? 'joined' : 'replayed'
+    tell({ status, ...('trace' in head ? { trace: head.trace } : {}) })
     if (head.kind === 'error') throw decodeError(body)
     if (head.kind !== 'value')
       throw new IdempotencyError(
@@ -241,31 +288,7 @@ export class Idempotency {
         'This key holds an HTTP response, not a value. Use another scope.',
       )
     const value = decodeValue(body, head.codec, this.#options.codec) as T
-    return { value, status: begun.joined ? 'joined' : 'replayed', ...facts(asked, record), recorded: true }
-  }
-
-  /** A body that was too large for the claim's answer. */
-  #readWhole(asked: Asked, record: IdempotencyRecord): Promise<Uint8Array> {
-    const { calls, clock } = this.#engine
-    const follower = new Follower({ calls, clock, recordId: asked.recordId, record, skewMs: asked.policy.skewMs })
-    const whole = new Uint8Array(record.bodyLength)
-    return new Promise((resolve, reject) => {
-      follower.wake = () => {
-        for (
-          let at = follower.offset, bytes = follower.read();
-          bytes !== undefined;
-          at = follower.offset, bytes = follower.read()
-        )
-          whole.set(bytes, at)
-        if (follower.state === 'ended') resolve(whole)
-        if (follower.state === 'cut')
-          reject(
-            follower.refusal ??
-              new IdempotencyError('store_unavailable', 'The recorded value could not be read. Try again.'),
-          )
-      }
-      follower.wake()
-    })
+    return { value, status, ...facts(asked, record), recorded: true }
   }
 }
 

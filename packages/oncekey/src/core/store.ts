@@ -59,11 +59,18 @@ export interface Piece {
   readonly bytes: Uint8Array
 }
 
+/** What one step of an operation has made. The store knows it by a name of at most 64 ASCII characters. */
+export interface KeptStep {
+  readonly name: string
+  readonly value: Uint8Array
+}
+
 /** What a settle (T6, T7) or a piece of progress writes. */
 export type Settlement = { readonly recordId: RecordId; readonly attemptId: AttemptId } & (
   | { readonly kind: 'dispatched' }
   | { readonly kind: 'head'; readonly head: Uint8Array }
   | { readonly kind: 'dropped' }
+  | ({ readonly kind: 'step' } & KeptStep)
   | {
       readonly kind: 'completed'
       readonly outcome: OutcomeKind
@@ -214,6 +221,8 @@ export interface StoreCapabilities {
  * S20 `purge` removes a record of the expected attempt, and its bytes, unless it runs.
  * S21 `tally` replaces what a writer has counted under a name, as durably as a settle; `tallies` answers all that is kept.
  * S22 `resolve` as `cancelled` ends only what runs: as `released` where its policy lets it run again, else as `unknown`.
+ * S23 `settle` as `step` keeps a value under its name, in the place of one that is there, as durably as an end. T3 and T9
+ *     keep the steps for the next attempt; T6 and T8 to `completed`, T10, T11 and T12 remove them. `steps` answers them all.
  */
 export interface Store {
   readonly capabilities: StoreCapabilities
@@ -223,6 +232,8 @@ export interface Store {
   append(requests: readonly AppendRequest[]): Promise<readonly AppendAnswer[]>
   read(recordIds: readonly RecordId[]): Promise<readonly ReadAnswer[]>
   readBody(recordId: RecordId, attemptId: AttemptId, offset: number): Promise<readonly Uint8Array[]>
+  /** In no promised order; none for a record that is absent or keeps none. */
+  steps(recordId: RecordId): Promise<readonly KeptStep[]>
   keyless(requests: readonly KeylessRequest[]): Promise<readonly KeylessAnswer[]>
   resolve(requests: readonly ResolveRequest[]): Promise<readonly SettleAnswer[]>
   purge(requests: readonly PurgeRequest[]): Promise<readonly PurgeAnswer[]>

@@ -1,7 +1,7 @@
 /** The sweeper: abandoned, expired and purged records, in small pieces; any process may run it, all may. */
 import type { StoreCalls } from './calls.ts'
 import type { Clock, Timer } from './clock.ts'
-import type { Observer } from './events.ts'
+import type { Watch } from './instrument.ts'
 import { limits } from './policy.ts'
 import type { Random } from './random.ts'
 
@@ -10,16 +10,16 @@ export class Sweeper {
   readonly #calls: StoreCalls
   readonly #clock: Clock
   readonly #random: Random
-  readonly #observer: Observer | undefined
+  readonly #watch: Watch
   readonly #skewMs: number
   #timer: Timer | undefined
   #stopped = false
 
-  constructor(calls: StoreCalls, clock: Clock, random: Random, skewMs: number, observer?: Observer) {
+  constructor(calls: StoreCalls, clock: Clock, random: Random, skewMs: number, watch: Watch) {
     this.#calls = calls
     this.#clock = clock
     this.#random = random
-    this.#observer = observer
+    this.#watch = watch
     this.#skewMs = skewMs
   }
 
@@ -41,7 +41,7 @@ export class Sweeper {
         const sweeping = this.#calls.store.sweep(limits.sweepEntries, this.#skewMs)
         const report = await this.#calls.within('sweep', sweeping)
         more = report.more
-        this.#observer?.({ kind: 'swept', ...report })
+        this.#watch.observer?.({ kind: 'swept', ...report })
       }
     } catch {
       // Heard already, as every failed call.

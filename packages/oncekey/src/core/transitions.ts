@@ -15,10 +15,14 @@ export function lastExpiryPassed(record: IdempotencyRecord, now: StoreTime): boo
 }
 
 /** T10: the body goes, id and fingerprint stay until the tombstone's expiry. */
-export function expire(record: IdempotencyRecord, now: StoreTime): { record: IdempotencyRecord; drop?: AttemptId } {
+export function expire(
+  record: IdempotencyRecord,
+  now: StoreTime,
+): { record: IdempotencyRecord; drop?: AttemptId; dropSteps?: boolean } {
   const settled = record.state === 'completed' || record.state === 'unknown'
   if (!settled || now.wallMs < record.outcomeExpiresAt) return { record }
-  return { record: { ...record, state: 'expired', head: undefined, bodyLength: 0 }, drop: record.attemptId }
+  const expired = { ...record, state: 'expired', head: undefined, bodyLength: 0, steps: false } as const
+  return { record: expired, drop: record.attemptId, dropSteps: record.steps }
 }
 
 /** T4; the attemptId is kept, so that the late owner may still tell the truth. */
@@ -63,6 +67,7 @@ export function complete(
     state: 'completed',
     head: ask.head,
     bodyLength,
+    steps: false,
     outcome: ask.outcome,
     outcomeDigest: ask.digest,
     ...expiries(record, now),

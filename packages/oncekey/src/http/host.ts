@@ -36,6 +36,8 @@ export interface HttpOptions<Request> extends Omit<HttpRouteOptions<Request>, 'o
   /** Encrypts outcomes in the store. Default: they are kept in clear. */
   readonly encryption?: Encryption
   readonly observer?: Observer
+  /** Most bytes that the steps of one operation make together. Default 1 MiB, at most 16 MiB. */
+  readonly maxStepBytes?: number
   /** Hears what nobody foresaw; the caller is told that there is something in the log. Default: `console.error`. */
   failed?(error: unknown): void
   /** In place of the system's, for tests. */
@@ -94,6 +96,7 @@ export class Host<Request> {
       digest: platform.digest,
       store,
       skewMs: policy.skewMs,
+      ...(platform.steps === undefined ? {} : { steps: platform.steps }),
       ...(observer === undefined ? {} : { observer }),
       ...(pepper === undefined ? {} : { pepper }),
       ...(encryption === undefined ? {} : { encryption }),

@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { nodeCodings } from '../platform/codings.ts'
 import { nodeDigest, systemClock, systemRandom } from '../platform/node.ts'
+import { recordedSteps } from '../steps/index.ts'
 import { cover, idempotencyOf } from './covered.ts'
 import { fieldNames } from './headers.ts'
 import { Host, type HttpOptions, type HttpRouteOptions } from './host.ts'
@@ -41,7 +42,11 @@ const uncovered: NodeServed = { kind: 'run', fail: async () => undefined, interr
 
 /** A host on Node's clock, chance, hashing and codings. */
 export function nodeHost<Request>(options: HttpOptions<Request>): Host<Request> {
-  return new Host(options, { clock: systemClock, random: systemRandom, digest: nodeDigest }, nodeCodings)
+  return new Host(
+    options,
+    { clock: systemClock, random: systemRandom, digest: nodeDigest, steps: recordedSteps(options) },
+    nodeCodings,
+  )
 }
 
 /** Resolves when the request is answered, or when its handler is to run: then what it writes is captured already. */

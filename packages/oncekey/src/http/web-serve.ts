@@ -2,6 +2,7 @@
 import type { RunningAttempt } from '../core/running.ts'
 import { nodeCodings } from '../platform/codings.ts'
 import { nodeDigest, systemClock, systemRandom } from '../platform/node.ts'
+import { recordedSteps } from '../steps/index.ts'
 import type { BodyRoom } from './body-room.ts'
 import type { Dispatch } from './caller.ts'
 import { fieldNames } from './headers.ts'
@@ -24,7 +25,11 @@ export interface WebRequest<Request_> {
 
 /** A host on the platform that Node has, and workerd with `nodejs_compat`. */
 export function webHost<Request_>(options: HttpOptions<Request_>): Host<Request_> {
-  return new Host(options, { clock: systemClock, random: systemRandom, digest: nodeDigest }, nodeCodings)
+  return new Host(
+    options,
+    { clock: systemClock, random: systemRandom, digest: nodeDigest, steps: recordedSteps(options) },
+    nodeCodings,
+  )
 }
 
 /**

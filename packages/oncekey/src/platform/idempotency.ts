@@ -2,12 +2,15 @@
 import type { Clock } from '../core/clock.ts'
 import type { Random } from '../core/random.ts'
 import { Idempotency, type IdempotencyOptions } from '../core/run.ts'
+import { recordedSteps } from '../steps/index.ts'
 import { nodeDigest, systemClock, systemRandom } from './node.ts'
 
 /** The engine's options; `clock` and `random` replace the system's in tests. */
 export interface CreateOptions extends IdempotencyOptions {
   readonly clock?: Clock
   readonly random?: Random
+  /** Most bytes that the steps of one operation make together. Default 1 MiB, at most 16 MiB. */
+  readonly maxStepBytes?: number
 }
 
 /** An engine over a store. Throws IdempotencyError (`config_invalid`) for options that cannot be right. */
@@ -16,5 +19,6 @@ export function createIdempotency(options: CreateOptions): Idempotency {
     clock: options.clock ?? systemClock,
     random: options.random ?? systemRandom,
     digest: nodeDigest,
+    steps: recordedSteps(options),
   })
 }

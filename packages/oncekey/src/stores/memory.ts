@@ -11,6 +11,7 @@ import {
   type ClaimRequest,
   type Finding,
   inlineBodyBytes,
+  type KeptStep,
   type KeylessRequest,
   type PurgeAnswer,
   type PurgeRequest,
@@ -31,6 +32,7 @@ interface Entry {
   readonly record: IdempotencyRecord
   /** The body of the record's attempt, in order. */
   readonly pieces: readonly Uint8Array[]
+  readonly steps: ReadonlyMap<string, Uint8Array>
 }
 
 /** The times the store runs on; both in ms. Replaced in tests. */
@@ -38,6 +40,8 @@ export interface MemoryStoreOptions {
   readonly wallMs?: () => number
   readonly monotonicMs?: () => number
 }
+
+const noSteps: ReadonlyMap<string, Uint8Array> = new Map()
 
 /** About the most that one `readBody` answers. */
 const readBodyBytes = 1024 * 1024
@@ -102,6 +106,10 @@ class MemoryStore implements Store {
 
   async readBody(recordId: RecordId, attemptId: AttemptId, offset: number): Promise<readonly Uint8Array[]> {
     return this.#pieces(recordId, attemptId, offset)
+  }
+
+  async steps(recordId: RecordId): Promise<readonly KeptStep[]> {
+    return [...(this.#entries.get(recordId)?.steps ?? [])].map(([name, value]) => ({ name, value }))
   }
 
   async keyless(requests: readonly KeylessRequest[]): Promise<readonly KeylessAnswer[]> {
@@ -185,13 +193,18 @@ class MemoryStore implements Store {
 
   #step<Answer>(id: RecordId, decide: (record: IdempotencyRecord | undefined) => reducer.Reduction<Answer>): Answer {
     const entry = this.#entries.get(id)
-    const { record, answer, drop, write } = decide(entry?.record)
+    const { record, answer, drop, write, step, dropSteps } = decide(entry?.record)
     if (record === undefined) {
       if (entry !== undefined) this.#fenceFloor = Math.max(this.#fenceFloor, entry.record.fence)
       this.#entries.delete(id)
     } else if (record !== entry?.record) {
       const kept = drop === undefined ? (entry?.pieces ?? []) : []
-      this.#entries.set(id, { record, pieces: write === undefined ? kept : [...kept, write.bytes] })
+      const steps = dropSteps || entry === undefined ? noSteps : entry.steps
+      this.#entries.set(id, {
+        record,
+        pieces: write === undefined ? kept : [...kept, write.bytes],
+        steps: step === undefined ? steps : new Map([...steps, [step.name, step.value]]),
+      })
     }
     return answer
   }

@@ -1,8 +1,7 @@
 /** Conformance of time: fences, retention, expiry, purge, and a sweep that others do not notice. */
 import { holds, kind, same } from './expect.ts'
-import { bytesOf, type ConformanceCase, completion, usual } from './subject.ts'
+import { bytesOf, type ConformanceCase, completion, takeableMs, usual } from './subject.ts'
 
-const takeableMs = usual.leaseMs + usual.skewMs + 200
 const day = 86_400_000
 
 /** S14–S16, S20, T10, T11, T13, I9. */

@@ -1,9 +1,8 @@
 /** Conformance of bodies: pieces in order, sealed in one step, and never a byte of another attempt. */
 import { inlineBodyBytes } from '../core/store.ts'
 import { holds, kind, same } from './expect.ts'
-import { bytesOf, type ConformanceCase, completion, concat, usual } from './subject.ts'
+import { bytesOf, type ConformanceCase, completion, concat, takeableMs, usual } from './subject.ts'
 
-const takeableMs = usual.leaseMs + usual.skewMs + 200
 const nothing = new Uint8Array(0)
 
 /** S10–S13. */

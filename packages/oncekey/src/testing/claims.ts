@@ -2,10 +2,9 @@
 import type { Fingerprint } from '../core/fingerprint.ts'
 import { inlineBodyBytes } from '../core/store.ts'
 import { holds, kind, same } from './expect.ts'
-import { bytesOf, type ConformanceCase, completion, usual } from './subject.ts'
+import { bytesOf, type ConformanceCase, completion, takeableMs, usual } from './subject.ts'
 
 /** Lease and margin together, and a little: then others may take over. */
-const takeableMs = usual.leaseMs + usual.skewMs + 200
 const other = { fingerprint: `1${'g'.repeat(43)}` as Fingerprint }
 
 /** S1–S5, T1–T4, T9, T12. */

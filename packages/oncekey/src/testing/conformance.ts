@@ -6,6 +6,7 @@ import { bodies } from './bodies.ts'
 import { claims } from './claims.ts'
 import { lists } from './lists.ts'
 import { settlements } from './settlements.ts'
+import { steps } from './steps.ts'
 import { type ConformanceCase, type OpenedStore, Subject } from './subject.ts'
 
 /** The part of a test runner that the suite needs; vitest's and node:test's functions fit. */
@@ -26,7 +27,7 @@ export interface ConformanceOptions<Opened extends OpenedStore = OpenedStore> {
 }
 
 /** Every test, each named by the sentence or transition that it is about. */
-const cases: readonly ConformanceCase[] = [...claims, ...settlements, ...bodies, ...ages, ...lists]
+const cases: readonly ConformanceCase[] = [...claims, ...settlements, ...bodies, ...ages, ...steps, ...lists]
 
 /**
  * Registers the suite with a test runner: `storeConformance({ test }, { open })`. Each test opens its own store and

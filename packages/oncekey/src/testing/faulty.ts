@@ -9,6 +9,7 @@ export type FaultyCall =
   | 'append'
   | 'read'
   | 'readBody'
+  | 'steps'
   | 'keyless'
   | 'resolve'
   | 'purge'
@@ -40,6 +41,7 @@ export function faultyStore(
     append: 0,
     read: 0,
     readBody: 0,
+    steps: 0,
     keyless: 0,
     resolve: 0,
     purge: 0,
@@ -71,6 +73,7 @@ export function faultyStore(
     append: wrap('append', (asks) => store.append(asks)),
     read: wrap('read', (ids) => store.read(ids)),
     readBody: wrap('readBody', (id, attemptId, offset) => store.readBody(id, attemptId, offset)),
+    steps: wrap('steps', (id) => store.steps(id)),
     keyless: wrap('keyless', (asks) => store.keyless(asks)),
     resolve: wrap('resolve', (asks) => store.resolve(asks)),
     purge: wrap('purge', (asks) => store.purge(asks)),

@@ -1,10 +1,15 @@
 /** Conformance of settles, progress, renewals and resolutions: who may end a record, and that it is seen. */
 import { holds, kind, same } from './expect.ts'
-import { bytesOf, type ConformanceCase, completion, type Ending, usual } from './subject.ts'
-
-const takeableMs = usual.leaseMs + usual.skewMs + 200
-const released: Ending = { kind: 'released', retryAfterMs: 0, digest: 'released' }
-const unknown: Ending = { kind: 'unknown', digest: 'unknown' }
+import {
+  bytesOf,
+  type ConformanceCase,
+  completion,
+  type Ending,
+  released,
+  takeableMs,
+  unknown,
+  usual,
+} from './subject.ts'
 
 /** S6–S9, S22, T4–T8. */
 export const settlements: readonly ConformanceCase[] = [

@@ -48,12 +48,19 @@ export const usual = {
   tombstoneMs: 0,
 } as const
 
+/** A claim older than this can be taken over, ms. */
+export const takeableMs: number = usual.leaseMs + usual.skewMs + 200
+
 /** What a settlement says beyond whose it is. */
 export type Ending = Settlement extends infer One
   ? One extends Settlement
     ? Omit<One, 'recordId' | 'attemptId'>
     : never
   : never
+
+/** The two ends without an outcome. */
+export const released: Ending = { kind: 'released', retryAfterMs: 0, digest: 'released' }
+export const unknown: Ending = { kind: 'unknown', digest: 'unknown' }
 
 /** The store, ids that no other test uses, and shorthands. Every shorthand is one call with one entry. */
 export class Subject {

@@ -1,7 +1,9 @@
 /** What an observer hears of the store's calls: how long each took, and each that failed, those that never end among them. */
+
 import { expect, test } from 'vitest'
 import { StoreCalls } from '../../src/core/calls.ts'
 import type { OnceEvent } from '../../src/core/events.ts'
+import { Watch } from '../../src/core/instrument.ts'
 import type { RecordId } from '../../src/core/key.ts'
 import { limits } from '../../src/core/policy.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
@@ -15,7 +17,7 @@ function observed(hangs: boolean) {
   const store = faultyStore(memory, () => undefined)
   const slow = { ...store, read: () => new Promise<never>(() => undefined) }
   const events: OnceEvent[] = []
-  const calls = new StoreCalls(hangs ? slow : store, clock, (event) => events.push(event))
+  const calls = new StoreCalls(hangs ? slow : store, clock, new Watch((event) => events.push(event)))
   return { clock, calls, events }
 }
 

@@ -438,3 +438,49 @@ describe('a body in pieces', () => {
     )
   })
 })
+
+describe('steps', () => {
+  const secret = 'the patient of room 4711'
+
+  /** What the store was given for the step of an operation that failed after it, and an engine on what the store answers. */
+  async function stepped(swap: (value: Uint8Array, name: string) => Uint8Array) {
+    const memory = memoryStore()
+    const written: { readonly name: string; readonly value: Uint8Array }[] = []
+    const store = altered(memory, {
+      settle: async (asks) => {
+        for (const ask of asks) if (ask.kind === 'step') written.push({ name: ask.name, value: ask.value })
+        return memory.settle(asks)
+      },
+      steps: async (id) => (await memory.steps(id)).map(({ name, value }) => ({ name, value: swap(value, name) })),
+    })
+    const once = createIdempotency({ store, onAbandoned: 'resume', encryption: { keys: [keyNamed('one')] } })
+    const run = (fails: boolean) =>
+      once.run({ key: 'k' }, async (attempt) => {
+        const told = await attempt.step(secret, () => ({ secret }))
+        await attempt.step('other', () => 'another')
+        if (fails) throw new Error('busy')
+        return told
+      })
+    await expect(run(true)).rejects.toThrow('busy')
+    return { written, run }
+  }
+
+  test('neither the name nor the value of a step is in the store in clear, and both come back', async () => {
+    const { written, run } = await stepped((value) => value)
+    expect(written).toHaveLength(2)
+    for (const { name, value } of written)
+      expect(`${name} ${Buffer.from(value).toString('latin1')}`).not.toMatch(/patient|another|other/)
+    expect(await run(false)).toEqual({ secret })
+  })
+
+  test('a step that was altered, or put in the place of another, is refused and nothing runs again', async () => {
+    const flipped = await stepped((value) => value.map((byte, at) => (at === value.length - 1 ? byte ^ 1 : byte)))
+    await expect(flipped.run(false)).rejects.toMatchObject({ code: 'outcome_not_replayable' })
+    const values: Uint8Array[] = []
+    const swapped = await stepped((value) => {
+      values.push(value)
+      return values[0] as Uint8Array
+    })
+    await expect(swapped.run(false)).rejects.toMatchObject({ code: 'outcome_not_replayable' })
+  })
+})

@@ -11,6 +11,7 @@ export function altered(store: Store, calls: Partial<Store>): Store {
     append: (asks) => store.append(asks),
     read: (ids) => store.read(ids),
     readBody: (id, attemptId, offset) => store.readBody(id, attemptId, offset),
+    steps: (id) => store.steps(id),
     keyless: (asks) => store.keyless(asks),
     resolve: (asks) => store.resolve(asks),
     purge: (asks) => store.purge(asks),

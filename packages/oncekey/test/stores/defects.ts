@@ -448,6 +448,51 @@ const clauses: Readonly<Record<string, Readonly<Record<string, Breaks>>>> = {
       })
     },
   },
+  S23: {
+    'forgets them when another attempt takes over': ({ store }) => {
+      const stale = new Set<string>()
+      return altered(store, {
+        claim: async (asks) => {
+          const answers = await store.claim(asks)
+          for (const [at, answer] of answers.entries())
+            if (answer.kind === 'granted' && answer.by !== 'claim') stale.add(asks[at]?.recordId ?? '')
+          return answers
+        },
+        steps: async (id) => (stale.has(id) ? [] : store.steps(id)),
+      })
+    },
+    'takes the word of an attempt that is over': ({ store }) =>
+      altered(store, {
+        settle: async (asks) => store.settle(asks[0]?.kind === 'step' ? await asOwner(store, asks) : asks),
+      }),
+    'keeps the first value': ({ store }) => {
+      const first = new Map<string, Uint8Array>()
+      return altered(store, {
+        settle: (asks) =>
+          store.settle(
+            asks.map((ask) => {
+              if (ask.kind !== 'step') return ask
+              const key = `${ask.recordId} ${ask.name}`
+              if (!first.has(key)) first.set(key, ask.value)
+              return { ...ask, value: first.get(key) ?? ask.value }
+            }),
+          ),
+      })
+    },
+    'keeps them after the outcome': ({ store }) => {
+      const kept = new Map<string, Map<string, Uint8Array>>()
+      return altered(store, {
+        settle: async (asks) => {
+          const answers = await store.settle(asks)
+          for (const [at, ask] of asks.entries())
+            if (ask.kind === 'step' && answers[at]?.kind === 'recorded')
+              kept.set(ask.recordId, new Map(kept.get(ask.recordId)).set(ask.name, ask.value))
+          return answers
+        },
+        steps: async (id) => [...(kept.get(id) ?? [])].map(([name, value]) => ({ name, value })),
+      })
+    },
+  },
 }
 
 /** An intact store, and the broken ones by the sentence they break. */

@@ -36,6 +36,8 @@ export function settlement(name: string, kind: Settlement['kind'], offset = 0): 
       return { ...ids, kind }
     case 'head':
       return { ...ids, kind, head: Buffer.from('h') }
+    case 'step':
+      return { ...ids, kind, name: 's', value: Buffer.from('v') }
     case 'released':
       return { ...ids, kind, retryAfterMs: 0, digest: 'd' }
     case 'unknown':

@@ -22,8 +22,8 @@ import { openPostgres, quoted } from './postgres.ts'
 import { clients, freeze, openRedis, type Servers, startOne } from './redis.ts'
 
 const times = { leaseMs: 1_000, skewMs: 200, retentionMs: 5_000 }
-const policies = ['unknown', 'reexecute', 'reconcile'] as const
-const endings = ['dispatched', 'head', 'dropped', 'completed', 'omitted', 'released', 'unknown'] as const
+const policies = ['unknown', 'reexecute', 'reconcile', 'resume'] as const
+const endings = ['step', 'dispatched', 'head', 'dropped', 'completed', 'omitted', 'released', 'unknown'] as const
 
 const id = fc.nat(1)
 const attempt = fc.nat(3)
@@ -40,7 +40,7 @@ const command = fc.oneof(
       kind: kind('claim'),
       id,
       attempt,
-      policy: fc.nat(2),
+      policy: fc.nat(3),
       other: fc.nat(9),
       tombstoneMs: fc.constantFrom(0, 0, 3_000),
     }),
@@ -84,6 +84,8 @@ function settlementOf(c: Of<'settle'>, run: string): Settlement {
   const nothing = { offset: 0, bytes: new Uint8Array(0) }
   const rest = { offset: c.offset, bytes: utf8.encode('!') }
   if (c.as === 'dispatched' || c.as === 'dropped') return { ...ids, kind: c.as }
+  if (c.as === 'step')
+    return { ...ids, kind: 'step', name: `n${c.digest}`, value: utf8.encode(`${c.attempt}/${c.offset}`) }
   if (c.as === 'head') return { ...ids, kind: 'head', head }
   if (c.as === 'completed') return { ...ids, kind: 'completed', outcome: 'response', head, rest, digest }
   if (c.as === 'omitted') return { ...ids, kind: 'completed', outcome: 'omitted', head, rest: nothing, digest }
@@ -102,6 +104,7 @@ type HostClock = typeof clock
 class Model {
   readonly records = new Map<RecordId, IdempotencyRecord>()
   readonly bodies = new Map<RecordId, Uint8Array>()
+  readonly steps = new Map<RecordId, Map<string, Uint8Array>>()
   readonly #lastFence = new Map<RecordId, number>()
   readonly #clock: HostClock
   readonly #sweepKnowsTime: boolean
@@ -123,7 +126,9 @@ class Model {
   ): A {
     const before = this.records.get(id)
     const now = { wallMs: this.#clock.wallMs(), leaseMs: this.#clock.monotonicMs(), fenceFloor: this.#fenceFloor }
-    const { record, answer, drop, write } = decide(before, now)
+    const { record, answer, drop, write, step, dropSteps } = decide(before, now)
+    if (dropSteps === true) this.steps.delete(id)
+    if (step !== undefined) this.steps.set(id, new Map(this.steps.get(id)).set(step.name, step.value))
     if (drop !== undefined || record === undefined) this.bodies.delete(id)
     if (record === undefined) {
       if (before !== undefined) this.#fenceFloor = Math.max(this.#fenceFloor, before.fence)
@@ -132,6 +137,7 @@ class Model {
     }
     if (write !== undefined) this.bodies.set(id, Uint8Array.from([...(this.bodies.get(id) ?? []), ...write.bytes]))
     this.records.set(id, record)
+    expect(this.steps.has(id), 'S23 what a record says of its steps').toBe(record.steps)
     expect(this.bodies.get(id)?.length ?? 0, 'I10 completeness').toBe(record.bodyLength)
     if (record.attemptId !== before?.attemptId && record.state === 'running') {
       expect(record.fence, 'I9 monotonic fence').toBeGreaterThan(this.#lastFence.get(id) ?? 0)
@@ -311,12 +317,18 @@ describe('the reducer and every store agree on every answer, record and byte', (
   }
 })
 
+function plainSteps(steps: ReadonlyMap<string, Uint8Array> | undefined): unknown {
+  return [...(steps ?? [])].map(([name, value]) => [name, [...value]]).sort()
+}
+
 async function same(run: string, model: Model, stores: readonly Store[]): Promise<void> {
   for (const id of [idOf(0, run), idOf(1, run)]) {
     const expected = model.records.get(id)
     for (const store of stores) {
       const [read] = await store.read([id])
       expect(plain(read?.record ?? null), store.capabilities.name).toEqual(plain(expected ?? null))
+      const kept = new Map((await store.steps(id)).map(({ name, value }) => [name, value]))
+      expect(plainSteps(kept), `steps of ${store.capabilities.name}`).toEqual(plainSteps(model.steps.get(id)))
       if (expected === undefined || expected.bodyLength === 0) continue
       const whole = Buffer.concat(await store.readBody(id, expected.attemptId, 0))
       expect([...whole]).toEqual([...(model.bodies.get(id) ?? [])])
@@ -354,7 +366,10 @@ const guards: readonly (readonly [guard: string, without: string])[] = [
   ['ARGV[9] + 1', '0'],
   ['if same == fingerprint then return', 'if true then return'],
   ['and r.state == released and now >= r.retryAt', 'and r.state == released'],
-  ['if former then remove() end', ''],
+  ['if former and not r.steps then remove() end', ''],
+  ['steps = same and same.steps, hadSteps', 'hadSteps'],
+  ["  if not unsettled(r) then return answer('fenced', r) end\n  r.steps, r.hadSteps", '  r.steps, r.hadSteps'],
+  ['r.outcome, r.outcomeDigest, r.steps = outcome, digest, false', 'r.outcome, r.outcomeDigest = outcome, digest'],
   ['or offset ~= r.bodyLength then return answer', 'then return answer'],
   ['and r.outcomeDigest == digest then', 'then'],
   ["or offset ~= r.bodyLength then return 'refused'", "then return 'refused'"],
@@ -365,7 +380,10 @@ const guards: readonly (readonly [guard: string, without: string])[] = [
   ["  if r.state ~= running then return answer('fenced', r) end\nelseif", 'elseif'],
   ['if mayRunAgain(r) and r.onAbandoned ~= 2 then', 'if mayRunAgain(r) then'],
   ['if mayRunAgain(r) and r.onAbandoned ~= 2 then', 'if true then'],
-  ['r.state, r.headed, r.bodyLength = expired, false, 0', 'r.state, r.headed, r.bodyLength = expired, r.headed, 0'],
+  [
+    'r.state, r.headed, r.bodyLength, r.steps = expired, false,',
+    'r.state, r.headed, r.bodyLength, r.steps = expired, r.headed,',
+  ],
   ['if r.attemptId == ARGV[1] and r.state == running then', 'if r.state == running then'],
 ]
 

@@ -12,6 +12,7 @@ import type { AttemptId } from '../../src/core/record.ts'
 import type { ClaimRequest, Settlement, Store } from '../../src/core/store.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
 import { migrate, postgresStore } from '../../src/stores/postgres/index.ts'
+import { migrations } from '../../src/stores/postgres/migrations/index.ts'
 import { connect, freshSchema, type OpenedPostgres, openPostgres, quoted } from './postgres.ts'
 
 let server: PostgresServer
@@ -85,7 +86,7 @@ describe('migrate', () => {
     await migrate(admin, { schema })
     await Promise.all(others.map((other) => other.end()))
     const { rows } = await admin.query(`SELECT id FROM ${quoted(schema)}.migrations`)
-    expect(rows).toEqual([{ id: 1 }, { id: 2 }])
+    expect(rows).toEqual(migrations.map(({ id }) => ({ id })))
     const [answer] = await postgresStore(admin, { schema }).claim([ask('a', 'one')])
     expect(answer?.kind).toBe('granted')
     await admin.query(`DROP SCHEMA ${quoted(schema)} CASCADE`)
@@ -96,9 +97,11 @@ describe('migrate', () => {
     await migrate(admin, { schema })
     const older = postgresStore(admin, { schema })
     await older.claim([ask('first', 'one')])
-    // What migration 1 alone had made; the older store has looked at its schema already, as a running process has.
-    await admin.query(`DROP TABLE ${quoted(schema)}.tallies`)
-    await admin.query(`DELETE FROM ${quoted(schema)}.migrations WHERE id > 1`)
+    // What the version before had made; the older store has looked at its schema already, as a running process has.
+    await admin.query(`DROP SCHEMA ${quoted(schema)} CASCADE`)
+    await migrateTo(schema, migrations.length - 1)
+    const begun = ask('begun', 'one')
+    expect((await older.claim([begun]))[0]?.kind).toBe('granted')
     const newer = postgresStore(admin, { schema })
     const refusal = await rejection(newer.claim([ask('a', 'one')]))
     const sentence = `The schema ${quoted(schema)} is of an older version. Call migrate(pool) once before the store is used.`
@@ -119,8 +122,29 @@ describe('migrate', () => {
     expect(await stateOf(newer, 'old 0')).toBe('completed')
     await newer.tally([{ name: 'n', writer: 'w', counts: { executed: 1 } }])
     expect((await newer.tallies(undefined)).tallies).toHaveLength(1)
+    const ids = { recordId: begun.recordId, attemptId: begun.attemptId }
+    await newer.settle([{ ...ids, kind: 'step', name: 's', value: Buffer.from('v') }])
+    expect(await newer.steps(begun.recordId)).toHaveLength(1)
+    // The older one ends what has steps that it knows nothing of.
+    expect((await older.settle([completed('begun', 'one')]))[0]?.kind).toBe('recorded')
+    expect(await newer.steps(begun.recordId)).toEqual([])
     await admin.query(`DROP SCHEMA ${quoted(schema)} CASCADE`)
   })
+
+  async function migrateTo(schema: string, count: number): Promise<void> {
+    const client = await admin.connect()
+    try {
+      await client.query(`BEGIN; CREATE SCHEMA ${quoted(schema)}; SET LOCAL search_path TO ${quoted(schema)}, pg_temp`)
+      await client.query('CREATE TABLE migrations (id int NOT NULL PRIMARY KEY, at timestamptz NOT NULL DEFAULT now())')
+      for (const { id, sql } of migrations.slice(0, count)) {
+        await client.query(sql)
+        await client.query('INSERT INTO migrations (id) VALUES ($1)', [id])
+      }
+      await client.query('COMMIT')
+    } finally {
+      client.release()
+    }
+  }
 
   test('makes the schema that the repository shows', async () => {
     await migrate(admin)

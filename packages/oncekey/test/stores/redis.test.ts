@@ -591,3 +591,29 @@ async function moveSlot(nodes: readonly RedisServer[], slot: string): Promise<vo
   await source.cli('migrate', target.host, String(target.port), '', '0', '5000', 'keys', ...(await keysIn(source)))
   for (const node of nodes) await node.cli('cluster', 'setslot', slot, 'node', await idOf(target))
 }
+
+describe('steps in the record’s hash', () => {
+  test('stay for the next attempt without a time to live, and leave nothing behind an outcome', async () => {
+    const { url } = await server()
+    const redis = new Redis(url)
+    closing.push(() => redis.disconnect())
+    const kept = await store(url)
+    const step = (attempt: string, name: string): Settlement => {
+      const ids = { recordId: 'a' as RecordId, attemptId: attempt as AttemptId }
+      return { ...ids, kind: 'step', name, value: Buffer.from('v') }
+    }
+    const fields = async () => (await redis.hkeys('ok:{a}')).filter((name) => name.startsWith('s:')).sort()
+    await kept.claim([ask('a', 'one')])
+    await kept.settle([step('one', 'x'), step('one', 'y')])
+    await kept.settle([
+      { recordId: 'a' as RecordId, attemptId: 'one' as AttemptId, kind: 'released', retryAfterMs: 0, digest: 'd' },
+    ])
+    expect(await redis.pttl('ok:{a}')).toBeGreaterThan(0)
+    await kept.claim([ask('a', 'two')])
+    // A running record never vanishes by age (S15), and its steps are in it.
+    expect(await redis.pttl('ok:{a}')).toBe(-1)
+    expect(await fields()).toEqual(['s:x', 's:y'])
+    await kept.settle([completed('a', 'two', Buffer.from('done'))])
+    expect(await fields()).toEqual([])
+  })
+})

@@ -4,7 +4,7 @@ import { decodeRecord, encodeRecord } from '../../core/encoding.ts'
 import type { RecordId } from '../../core/key.ts'
 import type { AttemptId, IdempotencyRecord } from '../../core/record.ts'
 import type * as reducer from '../../core/reducer.ts'
-import { inlineBodyBytes, type Piece } from '../../core/store.ts'
+import { inlineBodyBytes, type KeptStep, type Piece } from '../../core/store.ts'
 import { type Environment, firstRevision, type Key, keys, putIf, writeIf } from './environment.ts'
 import { Slab } from './slab.ts'
 import { onThisClock } from './times.ts'
@@ -56,8 +56,9 @@ export class Entries {
   ): Promise<boolean> {
     const environment = this.#environment
     const key = keys.record(id)
-    const { record, write, drop } = reduction
+    const { record, write, drop, step, dropSteps } = reduction
     const stale = this.#staleChunks(id, entry, drop, budget)
+    if (dropSteps) stale.push(...this.#staleSteps(id))
     if (record === undefined) {
       return writeIf(environment, key, entry?.revision, () => {
         for (const chunk of stale) void environment.remove(chunk)
@@ -69,20 +70,24 @@ export class Entries {
     const revision = entry === undefined ? firstRevision() : entry.revision + 1
     const body = inline ? write?.bytes : undefined
     const bytes = encodeRecord({ record, leaseEpoch: this.#epoch, body }, this.#slab.take)
-    if (stale.length === 0 && (inline || write === undefined)) {
+    if (stale.length === 0 && step === undefined && (inline || write === undefined)) {
       return putIf(environment, key, entry?.revision, bytes, revision)
     }
     return writeIf(environment, key, entry?.revision, () => {
       for (const chunk of stale) void environment.remove(chunk)
       if (write !== undefined && !inline) this.#putPieces(id, record.attemptId, write, revision)
+      if (step !== undefined) this.#putStep(id, step, revision)
       void environment.put(key, bytes, revision)
     })
   }
 
+  #putStep(id: RecordId, { name, value }: KeptStep, revision: number): void {
+    void this.#environment.put(keys.step(id, name), bufferOf(value), revision)
+  }
+
   #putPieces(id: RecordId, attemptId: AttemptId, { offset, bytes }: Piece, revision: number): void {
     for (let at = 0; at < bytes.length; at += inlineBodyBytes) {
-      const piece = bytes.subarray(at, at + inlineBodyBytes)
-      const value = Buffer.from(piece.buffer, piece.byteOffset, piece.length)
+      const value = bufferOf(bytes.subarray(at, at + inlineBodyBytes))
       void this.#environment.put(keys.chunk(id, attemptId, offset + at), value, revision)
     }
   }
@@ -90,13 +95,24 @@ export class Entries {
   /** The chunks to delete with a write; none when there are so many that the write would hold up the others. */
   #staleChunks(id: RecordId, entry: Entry | undefined, drop: AttemptId | undefined, budget: DropBudget): Key[] {
     if (drop === undefined || entry === undefined || entry.record.bodyLength === 0 || budget.left === 0) return []
-    const start = keys.chunk(id, drop, 0)
-    const end = keys.chunk(id, drop, Number.POSITIVE_INFINITY)
+    return this.#within(keys.chunk(id, drop, 0), keys.chunk(id, drop, Number.POSITIVE_INFINITY), budget)
+  }
+
+  /** All of them, for what were left would be there again with the first step of a record that starts over. */
+  #staleSteps(id: RecordId): Key[] {
+    return [...this.#environment.getKeys({ start: keys.step(id, ''), end: keys.step(id, '\uffff') })]
+  }
+
+  #within(start: Key, end: Key, budget: DropBudget): Key[] {
     const found = [...this.#environment.getKeys({ start, end, limit: budget.left + 1 })]
     if (found.length > budget.left) return []
     budget.left -= found.length
     return found
   }
+}
+
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
 }
 
 function isInline(record: IdempotencyRecord, write: Piece | undefined): boolean {

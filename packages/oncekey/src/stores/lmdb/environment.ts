@@ -21,6 +21,7 @@ export type ChunkKey = [kind: 'c', id: string, attemptId: string, offset: number
 export const keys = {
   record: (id: RecordId): Key => ['r', id],
   chunk: (id: string, attemptId: string, offset: number): Key => ['c', id, attemptId, offset],
+  step: (id: string, name: string): Key => ['s', id, name],
   keyless: (listId: string): Key => ['k', listId],
   meta: (name: string): Key => ['m', name],
   tally: (name: string, writer: string): Key => ['t', name, writer],

@@ -10,6 +10,7 @@ import type {
   ClaimAnswer,
   ClaimRequest,
   Finding,
+  KeptStep,
   KeylessRequest,
   PurgeAnswer,
   PurgeRequest,
@@ -131,6 +132,12 @@ class LmdbStore implements Store, StepPort {
     const entry = this.entries.read(recordId, this.time(), 'body')
     if (entry?.record.attemptId !== attemptId) return []
     return bodyFrom(this.environment, recordId, entry, offset, readBodyBytes)
+  }
+
+  async steps(recordId: RecordId): Promise<readonly KeptStep[]> {
+    this.environment.resetReadTxn()
+    const all = this.environment.getRange({ start: keys.step(recordId, ''), end: keys.step(recordId, '\uffff') })
+    return [...all].map(({ key, value }) => ({ name: (key as string[])[2] as string, value }))
   }
 
   keyless(requests: readonly KeylessRequest[]): Promise<readonly KeylessAnswer[]> {

@@ -1,7 +1,7 @@
 /** Bodies: pieces appended under the record's row lock, and read back from any offset. */
 import type { RecordId } from '../../core/key.ts'
 import type { AttemptId } from '../../core/record.ts'
-import type { AppendAnswer, AppendRequest } from '../../core/store.ts'
+import type { AppendAnswer, AppendRequest, KeptStep } from '../../core/store.ts'
 import { inOrder, type Port } from './asks.ts'
 import { Blob } from './blob.ts'
 import { bytesOf } from './rows.ts'
@@ -20,6 +20,13 @@ export async function append(port: Port, requests: readonly AppendRequest[]): Pr
   const text = `SELECT "at", kind FROM ${port.schema}.append($1::text::json, $2::bytea)`
   const rows = await port.query(text, [JSON.stringify(asks), blob.bytes()])
   return inOrder(requests.length, rows, ([, kind]) => ({ kind }) as AppendAnswer)
+}
+
+/** What the steps of a record have made, in no promised order. */
+export async function steps(port: Port, recordId: RecordId): Promise<readonly KeptStep[]> {
+  const text = `SELECT s.name, encode(s.value, 'hex') FROM ${port.schema}.steps s WHERE s.record_id = $1::text`
+  const rows = await port.query(text, [recordId])
+  return rows.map(([name, value]) => ({ name: name ?? '', value: bytesOf(value) ?? new Uint8Array(0) }))
 }
 
 /** About 1 MiB of an attempt's body at most, as one piece; nothing where there is none. */

@@ -9,6 +9,7 @@ import type {
   ClaimAnswer,
   ClaimRequest,
   Finding,
+  KeptStep,
   KeylessRequest,
   PurgeAnswer,
   PurgeRequest,
@@ -26,7 +27,7 @@ import type {
   TallyPage,
 } from '../../core/store.ts'
 import type { Port } from './asks.ts'
-import { append, readBody } from './body.ts'
+import { append, readBody, steps } from './body.ts'
 import { claim } from './claim.ts'
 import { identifier, isPool, type PostgresPool, type Query, queryOf } from './database.ts'
 import { unavailable } from './errors.ts'
@@ -118,8 +119,8 @@ class PostgresStore implements Store {
 
   async settle(settlements: readonly Settlement[]): Promise<readonly SettleAnswer[]> {
     const answers = settlements.length === 0 ? [] : await settle(this.#port, settlements)
-    // Nobody waits for a dispatch. After `already` nobody may have been told: the first call's answer was lost.
-    this.#tell(settlements, (at) => answers[at]?.kind !== 'fenced' && settlements[at]?.kind !== 'dispatched')
+    // Nobody waits for a dispatch or a step. After `already` nobody may have been told: the first call's answer was lost.
+    this.#tell(settlements, (at) => answers[at]?.kind !== 'fenced' && changesForOthers(settlements[at]))
     return answers
   }
 
@@ -135,6 +136,10 @@ class PostgresStore implements Store {
 
   readBody(recordId: RecordId, attemptId: AttemptId, offset: number): Promise<readonly Uint8Array[]> {
     return readBody(this.#port, recordId, attemptId, offset)
+  }
+
+  steps(recordId: RecordId): Promise<readonly KeptStep[]> {
+    return steps(this.#port, recordId)
   }
 
   async keyless(requests: readonly KeylessRequest[]): Promise<readonly KeylessAnswer[]> {
@@ -224,6 +229,10 @@ class PostgresStore implements Store {
     refuse(setup, this.#schema, this.#allowLoss)
     this.#replicated = isReplicated(setup, !this.#allowLoss)
   }
+}
+
+function changesForOthers(ask: Settlement | undefined): boolean {
+  return ask?.kind !== 'dispatched' && ask?.kind !== 'step'
 }
 
 /** The query with the driver's errors as ours. */

@@ -3,7 +3,7 @@ import { unreadable } from '../../core/errors.ts'
 import type { IdempotencyRecord } from '../../core/record.ts'
 import type { Cell } from './database.ts'
 
-/** How many texts `record_text` joins (migrations/0001/shared.ts); a later schema may add some at the end. */
+/** How many texts `record_text` joined in the first schema; later ones add some at the end (migrations/0003/records.ts). */
 const fields = 22
 
 /** The record of a joined text and its head, or undefined where there is none. */
@@ -36,6 +36,7 @@ export function recordOf(joined: Cell | undefined, head: Cell | undefined): Idem
     tombstoneExpiresAt: Number(cells[19]),
     retentionMs: Number(cells[20]),
     tombstoneMs: Number(cells[21]),
+    steps: cells[22] === 't',
   } as IdempotencyRecord
 }
 

@@ -82,7 +82,8 @@ CREATE TYPE oncekey.settlement AS (
 	head_length integer,
 	rest_offset bigint,
 	rest_at integer,
-	rest_length integer
+	rest_length integer,
+	name text
 );
 
 CREATE TABLE oncekey.records (
@@ -117,7 +118,8 @@ END) STORED,
     outcome text COLLATE pg_catalog."C",
     outcome_digest text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
     head bytea,
-    body bytea
+    body bytea,
+    steps boolean DEFAULT false NOT NULL
 )
 WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0.02', autovacuum_analyze_scale_factor='0.1');
 ALTER TABLE ONLY oncekey.records ALTER COLUMN head SET STORAGE EXTERNAL;
@@ -306,7 +308,8 @@ DECLARE
   inline CONSTANT boolean := r.body_length = 0 AND length(rest) <= 262144;
 BEGIN
   IF NOT inline THEN PERFORM put_chunks(r.id, r.attempt_id, r.body_length, rest); END IF;
-  UPDATE records SET state = 'completed', head = new_head, outcome = how, outcome_digest = digest,
+  PERFORM drop_steps(r);
+  UPDATE records SET steps = false, state = 'completed', head = new_head, outcome = how, outcome_digest = digest,
     body = CASE WHEN inline AND length(rest) > 0 THEN rest END, body_length = r.body_length + length(rest),
     settled_at = now_ms, outcome_expires_at = now_ms + retention_ms,
     tombstone_expires_at = now_ms + retention_ms + tombstone_ms
@@ -321,11 +324,20 @@ BEGIN
   IF r.body_length > 0 AND r.body IS NULL THEN DELETE FROM chunks WHERE record_id = r.id; END IF;
 END $$;
 
+CREATE FUNCTION oncekey.drop_steps(r oncekey.records) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+  IF r.steps THEN DELETE FROM steps s WHERE s.record_id = r.id; END IF;
+END $$;
+
 CREATE FUNCTION oncekey.expire(r oncekey.records) RETURNS oncekey.records
     LANGUAGE sql
     AS $$
   SELECT drop_chunks(r);
-  UPDATE records SET state = 'expired', head = NULL, body = NULL, body_length = 0 WHERE id = r.id RETURNING *
+  SELECT drop_steps(r);
+  UPDATE records SET state = 'expired', head = NULL, body = NULL, body_length = 0, steps = false
+  WHERE id = r.id RETURNING *
 $$;
 
 CREATE FUNCTION oncekey.grant_again(r oncekey.records, ask oncekey.claim_request, now_us bigint, kind text) RETURNS oncekey.records
@@ -335,7 +347,9 @@ DECLARE
   now_ms CONSTANT bigint := now_us / 1000;
 BEGIN
   PERFORM drop_chunks(r);
+  IF kind = 'claim_over' THEN PERFORM drop_steps(r); END IF;
   UPDATE records SET
+    steps = records.steps AND kind <> 'claim_over',
     state = 'running', attempt_id = ask.attempt_id, lease_until = now_ms + ask.lease_ms,
     fence = greatest(records.fence + 1, now_us, (SELECT f.fence + 1 FROM fence_floor f WHERE one)),
     attempt = CASE kind WHEN 'claim_over' THEN 1 ELSE records.attempt + 1 END,
@@ -425,6 +439,7 @@ BEGIN
       -- In the same transaction: no claim can see the record gone and the floor as it was (I9).
       UPDATE fence_floor SET fence = r.fence WHERE one AND fence < r.fence;
       DELETE FROM chunks WHERE record_id = r.id;
+      PERFORM drop_steps(r);
       DELETE FROM records WHERE id = r.id;
       kind := 'purged';
     END IF;
@@ -459,7 +474,7 @@ CREATE FUNCTION oncekey.record_text(r oncekey.records) RETURNS text
   SELECT concat_ws(e'\x1f', r.state, r.attempt_id, r.fence, r.attempt, r.lease_until, r.on_abandoned, r.dispatched,
     r.dropped, r.recovering, r.resolved, r.fingerprint, r.raw_fingerprint, r.body_length, coalesce(r.outcome, ''),
     r.outcome_digest, r.retry_at, r.created_at, r.settled_at, r.outcome_expires_at, r.tombstone_expires_at,
-    r.retention_ms, r.tombstone_ms)
+    r.retention_ms, r.tombstone_ms, r.steps)
 $$;
 
 CREATE FUNCTION oncekey.refuse_format(r oncekey.records) RETURNS text
@@ -559,7 +574,7 @@ BEGIN
         UPDATE records SET resolved = true, dropped = false, body_length = 0, head = NULL, body = NULL
           WHERE id = r.id RETURNING * INTO r;
         -- The one keeps its attempt, the other gets a fresh one: cancel in core/reducer.ts says why.
-        IF r.on_abandoned = 'reexecute' OR r.on_abandoned = 'unknown' AND NOT r.dispatched THEN
+        IF r.on_abandoned IN ('reexecute', 'resume') OR r.on_abandoned = 'unknown' AND NOT r.dispatched THEN
           r := release(r, now_ms, 0, '');
         ELSE
           UPDATE records SET attempt_id = ask.fresh WHERE id = r.id RETURNING * INTO r;
@@ -593,6 +608,7 @@ DECLARE
   now_ms bigint := clock_us() / 1000;
   answered int[] := '{}';
   ids text[];
+  stepped int[] := '{}';
   ask settlement;
   a answer;
 BEGIN
@@ -617,8 +633,18 @@ BEGIN
     RETURNING q."at", 'recorded', now_ms, r.fence, record_text(r), r.head, NULL
   LOOP
     answered := answered || a."at";
+    -- The last field tells of steps: what has them is rare, and all others pay one look at one character for it.
+    IF right(a.record, 1) = 't' THEN
+      stepped := stepped || a."at";
+      a.record := left(a.record, -1) || 'f';
+    END IF;
     RETURN NEXT a;
   END LOOP;
+  IF cardinality(stepped) > 0 THEN
+    SELECT array_agg(q.id) INTO ids FROM json_populate_recordset(NULL::settlement, whole) q WHERE q."at" = ANY (stepped);
+    DELETE FROM steps s WHERE s.record_id = ANY (ids);
+    UPDATE records r SET steps = false WHERE r.id = ANY (ids);
+  END IF;
   IF cardinality(answered) < whole_length THEN
     RETURN QUERY SELECT q."at", CASE
         WHEN r.format <> 1 THEN refuse_format(r)
@@ -662,6 +688,11 @@ BEGIN
       WHEN 'dropped' THEN
         PERFORM drop_chunks(r);
         UPDATE records SET dropped = true, body_length = 0 WHERE id = r.id RETURNING * INTO r;
+      WHEN 'step' THEN
+        INSERT INTO steps AS s (record_id, name, value)
+          VALUES (r.id, ask.name, substring(blob FROM ask.rest_at FOR ask.rest_length))
+          ON CONFLICT (record_id, name) DO UPDATE SET value = excluded.value;
+        UPDATE records SET steps = true WHERE id = r.id RETURNING * INTO r;
       WHEN 'released' THEN r := release(r, now_ms, ask.retry_after_ms, ask.digest);
       WHEN 'unknown' THEN r := abandon(r, now_ms, ask.digest);
       WHEN 'completed' THEN
@@ -710,7 +741,8 @@ BEGIN
     SELECT id FROM records WHERE sweep_at <= now_ms AND state IN ('completed', 'unknown') AND format = 1
     ORDER BY sweep_at LIMIT most - purged FOR UPDATE SKIP LOCKED
   ), changed AS (
-    UPDATE records r SET state = 'expired', head = NULL, body = NULL, body_length = 0 FROM due WHERE r.id = ANY (ARRAY[due.id])
+    UPDATE records r SET state = 'expired', head = NULL, body = NULL, body_length = 0, steps = false
+    FROM due WHERE r.id = ANY (ARRAY[due.id])
     RETURNING r.id
   )
   SELECT gone || array_agg(id), count(*) INTO gone, expired FROM changed;
@@ -727,6 +759,7 @@ BEGIN
   SELECT count(*) FILTER (WHERE stays), count(*) FILTER (WHERE NOT stays) INTO abandoned, released FROM ended;
 
   DELETE FROM chunks WHERE record_id = ANY (gone);
+  DELETE FROM steps WHERE record_id = ANY (gone);
   DELETE FROM keyless_lists WHERE id = ANY (ARRAY(
     SELECT l.id FROM keyless_lists l WHERE l.expires_at < now_ms ORDER BY l.expires_at LIMIT most FOR UPDATE SKIP LOCKED
   ));
@@ -775,6 +808,14 @@ CREATE TABLE oncekey.migrations (
     at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
 );
 
+CREATE TABLE oncekey.steps (
+    record_id text NOT NULL COLLATE pg_catalog."C",
+    name text NOT NULL COLLATE pg_catalog."C",
+    value bytea NOT NULL
+)
+WITH (autovacuum_vacuum_scale_factor='0.02');
+ALTER TABLE ONLY oncekey.steps ALTER COLUMN value SET STORAGE EXTERNAL;
+
 CREATE TABLE oncekey.tallies (
     name text NOT NULL COLLATE pg_catalog."C",
     writer text NOT NULL COLLATE pg_catalog."C",
@@ -799,6 +840,9 @@ ALTER TABLE ONLY oncekey.migrations
 
 ALTER TABLE ONLY oncekey.records
     ADD CONSTRAINT records_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY oncekey.steps
+    ADD CONSTRAINT steps_pkey PRIMARY KEY (record_id, name);
 
 ALTER TABLE ONLY oncekey.tallies
     ADD CONSTRAINT tallies_pkey PRIMARY KEY (name, writer);

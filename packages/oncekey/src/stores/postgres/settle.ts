@@ -73,6 +73,8 @@ function parameters(ask: Settlement, at: number, blob: Blob): unknown {
       return { ...ids, digest: ask.digest, retry_after_ms: Math.ceil(ask.retryAfterMs) }
     case 'unknown':
       return { ...ids, digest: ask.digest }
+    case 'step':
+      return { ...ids, name: ask.name, rest_at: blob.add(ask.value), rest_length: ask.value.length }
     case 'completed': {
       // Nothing of an omitted outcome's body is kept, whatever came with it.
       const rest = ask.outcome === 'omitted' ? new Uint8Array(0) : ask.rest.bytes

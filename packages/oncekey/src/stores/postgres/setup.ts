@@ -27,7 +27,7 @@ export async function setupOf(query: Query, schema: string): Promise<Setup> {
     current_setting('full_page_writes'), current_setting('synchronous_commit'), current_setting('synchronous_standby_names'),
     (SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'),
     EXISTS (SELECT FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = $1::text AND p.proname = 'claim'),
-    EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1::text AND c.relname = 'tallies')`
+    EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1::text AND c.relname = 'steps')`
   const [row] = await query(text, [schema])
   const [version, standby, fsync, fullPageWrites, synchronousCommit, synchronousStandbys, standbys, made, current] =
     row ?? []
@@ -162,7 +162,7 @@ export async function missingPrivileges(query: Query, schema: string): Promise<r
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     CROSS JOIN unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) need (privilege)
     WHERE n.nspname = $1::text AND c.relkind = 'r'
-      AND c.relname IN ('records', 'chunks', 'keyless_lists', 'tallies') AND NOT has_table_privilege(c.oid, need.privilege)
+      AND c.relname IN ('records', 'chunks', 'keyless_lists', 'tallies', 'steps') AND NOT has_table_privilege(c.oid, need.privilege)
     UNION ALL SELECT 'usage on the schema' FROM pg_namespace n
     WHERE n.nspname = $1::text AND NOT has_schema_privilege(n.oid, 'USAGE') ORDER BY 1`
   return (await query(text, [schema])).map(([name]) => name ?? '')

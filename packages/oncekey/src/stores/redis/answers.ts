@@ -1,7 +1,7 @@
 /** The scripts' answers, as the port has them. */
 import { decodeRecord } from '../../core/encoding.ts'
 import type { IdempotencyRecord } from '../../core/record.ts'
-import type { ClaimAnswer, GrantedBy, ReadAnswer, RenewAnswer, SettleAnswer } from '../../core/store.ts'
+import type { ClaimAnswer, GrantedBy, KeptStep, ReadAnswer, RenewAnswer, SettleAnswer } from '../../core/store.ts'
 import { failure } from './refusals.ts'
 import type { Reply } from './wire.ts'
 
@@ -63,6 +63,14 @@ export function settleAnswer(reply: Reply): SettleAnswer {
 export function readAnswer(reply: Reply): ReadAnswer {
   const { nowMs, record } = said(reply)
   return { record, nowMs, leaseLeftMs: record === undefined ? 0 : record.leaseUntil - nowMs }
+}
+
+/** Of `steps`. */
+export function stepsAnswer(reply: Reply): readonly KeptStep[] {
+  const all = reply as readonly Reply[]
+  return all.flatMap((value, at) =>
+    at % 2 === 1 && value instanceof Uint8Array ? [{ name: textOf(all[at - 1]), value }] : [],
+  )
 }
 
 function unexpected(kind: string): Error {

@@ -4,7 +4,7 @@ import type { OnAbandoned, OutcomeKind } from '../../core/record.ts'
 import type { AppendRequest, ClaimRequest, ResolveRequest, Settlement } from '../../core/store.ts'
 import type { Step } from './run.ts'
 
-const policies: readonly OnAbandoned[] = ['unknown', 'reexecute', 'reconcile']
+const policies: readonly OnAbandoned[] = ['unknown', 'reexecute', 'reconcile', 'resume']
 /** As `core/encoding.ts` numbers them. */
 const outcomes: readonly (OutcomeKind | undefined)[] = [undefined, 'value', 'response', 'error', 'omitted']
 
@@ -33,6 +33,7 @@ export function settleArgs(ask: Settlement): Step['args'] {
   const first = [ask.attemptId, ask.kind]
   if (ask.kind === 'dispatched' || ask.kind === 'dropped') return first
   if (ask.kind === 'head') return [...first, argument(ask.head)]
+  if (ask.kind === 'step') return [...first, ask.name, argument(ask.value)]
   if (ask.kind === 'unknown') return [...first, ask.digest]
   if (ask.kind === 'released') return [...first, String(ask.retryAfterMs), ask.digest]
   const { offset, bytes } = ask.rest

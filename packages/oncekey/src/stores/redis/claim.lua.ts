@@ -41,9 +41,15 @@ local function grant(former, by)
     createdAt = same and same.createdAt or now,
     settledAt = 0, outcomeExpiresAt = 0, tombstoneExpiresAt = 0,
     retentionMs = ARGV[7], tombstoneMs = ARGV[8],
+    steps = same and same.steps, hadSteps = same and same.steps,
   }
-  -- With the former record go its head, its body and its time to live.
-  if former then remove() end
+  -- With the former record go its head, its body and its time to live, and its steps where the next attempt is no heir.
+  if former and not r.steps then remove() end
+  if r.steps then
+    redis.call('HDEL', KEYS[1], 'h', 'b')
+    redis.call('UNLINK', KEYS[2])
+    redis.call('PERSIST', KEYS[1])
+  end
   save(r)
   return answer(by, r)
 end

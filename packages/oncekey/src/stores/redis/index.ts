@@ -9,6 +9,7 @@ import type {
   ClaimAnswer,
   ClaimRequest,
   Finding,
+  KeptStep,
   KeylessRequest,
   PurgeAnswer,
   PurgeRequest,
@@ -25,7 +26,7 @@ import type {
   Tally,
   TallyPage,
 } from '../../core/store.ts'
-import { claimAnswer, readAnswer, renewAnswer, settleAnswer, textOf } from './answers.ts'
+import { claimAnswer, readAnswer, renewAnswer, settleAnswer, stepsAnswer, textOf } from './answers.ts'
 import { appendArgs, argument, claimArgs, resolveArgs, settleArgs } from './asks.ts'
 import { claim } from './claim.lua.ts'
 import { type RedisClient, wireOf } from './connect.ts'
@@ -33,7 +34,7 @@ import { FenceFloor } from './floor.ts'
 import { RedisHints } from './hints.ts'
 import { KeylessLists } from './keyless.ts'
 import { type Keys, keysOf } from './keys.ts'
-import { body, look, purge, resolve } from './others.lua.ts'
+import { body, look, purge, resolve, steps } from './others.lua.ts'
 import { failure } from './refusals.ts'
 import { Runner, type Step } from './run.ts'
 import { scanPage } from './scan.ts'
@@ -83,7 +84,7 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
 }
 
 /** What the engine waits for. */
-const scripts: readonly Script[] = [claim, renew, settle, append, look, body, resolve]
+const scripts: readonly Script[] = [claim, renew, settle, append, look, body, resolve, steps]
 
 class RedisStore implements Store {
   readonly capabilities: StoreCapabilities
@@ -134,8 +135,15 @@ class RedisStore implements Store {
 
   settle(settlements: readonly Settlement[]): Promise<readonly SettleAnswer[]> {
     const durable = settlements.some((ask) => ask.kind !== 'head' && ask.kind !== 'dropped')
-    // Nobody waits for a dispatch.
-    return this.#run(settle, settlements, settleArgs, settleAnswer, durable, (ask) => ask.kind !== 'dispatched')
+    // Nobody waits for a dispatch or a step.
+    return this.#run(
+      settle,
+      settlements,
+      settleArgs,
+      settleAnswer,
+      durable,
+      (ask) => ask.kind !== 'dispatched' && ask.kind !== 'step',
+    )
   }
 
   append(requests: readonly AppendRequest[]): Promise<readonly AppendAnswer[]> {
@@ -151,6 +159,11 @@ class RedisStore implements Store {
   async readBody(recordId: RecordId, attemptId: AttemptId, offset: number): Promise<readonly Uint8Array[]> {
     const [piece] = await this.#run(body, [{ recordId }], () => [attemptId, String(offset)], bytesOf)
     return piece === undefined || piece.length === 0 ? [] : [piece]
+  }
+
+  async steps(recordId: RecordId): Promise<readonly KeptStep[]> {
+    const [found] = await this.#run(steps, [{ recordId }], () => [], stepsAnswer)
+    return found ?? []
   }
 
   async keyless(requests: readonly KeylessRequest[]): Promise<readonly KeylessAnswer[]> {
@@ -221,10 +234,10 @@ class RedisStore implements Store {
   ): Promise<readonly Answer[]> {
     if (this.#state !== 'ready') await this.#start()
     const tells = this.#hints !== undefined
-    const steps = asks.map((ask) => {
+    const runs = asks.map((ask) => {
       return { key: this.#keys.record(ask.recordId), args: args(ask), tells: tells && changes(ask) }
     })
-    return (await this.#runner.run(script, steps, durable)).map(answer)
+    return (await this.#runner.run(script, runs, durable)).map(answer)
   }
 
   /** Looks at the server once; a server that was away, or was set right since, is looked at again. */

@@ -101,6 +101,25 @@ export const look: Script = script(
   `local g, h = unpack(redis.call('HMGET', KEYS[1], 'g', 'h')) return { 'look', now, g, h }`,
 )
 
+/** The steps, name after value. */
+export const steps: Script = script(
+  time,
+  unpacked,
+  `
+local r = unpacked(redis.call('HGET', KEYS[1], 'g'))
+local found = {}
+if not r or not r.steps then return found end
+local all = redis.call('HGETALL', KEYS[1])
+for at = 1, #all, 2 do
+  if string.sub(all[at], 1, 2) == 's:' then
+    found[#found + 1] = string.sub(all[at], 3)
+    found[#found + 1] = all[at + 1]
+  end
+end
+return found
+`,
+)
+
 /** At most 1 MiB of the body of one attempt. ARGV: attemptId, offset. */
 export const body: Script = script(
   time,

@@ -2,7 +2,8 @@
  * What every script begins with: the store's time, and the record as it is read, packed and written. The scripts are the
  * reducer (`core/reducer.ts`) in Lua, function by function under the same names, so that the two can be read side by side.
  *
- * A record is one hash: `g` its guard fields, `h` its head, `b` the body of a small outcome that came with its settle.
+ * A record is one hash: `g` its guard fields, `h` its head, `b` the body of a small outcome that came with its settle, and
+ * `s:` with a name behind it for each step.
  * Any other body is one string beside it, KEYS[2], to which pieces are appended. Both keys are named to the script, as
  * Redis asks of scripts, and both are in the slot of `{id}`.
  *
@@ -44,7 +45,7 @@ local function unpacked(g)
   local _, state, onAbandoned, flags, outcome, fence, leaseUntil, bodyLength, retryAt, createdAt,
     settledAt, outcomeExpiresAt, tombstoneExpiresAt, retentionMs, tombstoneMs,
     attempt, _, attemptId, fingerprint, rawFingerprint, outcomeDigest = struct.unpack(layout, g)
-  if state > expired or onAbandoned > 2 then error('${unreadableMark}') end
+  if state > expired or onAbandoned > 3 then error('${unreadableMark}') end
   local function flag(mask) return flags > 0 and bit.band(flags, mask) > 0 end
   local headed, inline = flag(16), flag(32)
   -- All at once: a table that grows field by field is moved five times.
@@ -52,7 +53,7 @@ local function unpacked(g)
     packed = g, wasHeaded = headed, wasInline = inline, wasLength = bodyLength,
     state = state, attemptId = attemptId, fence = fence, attempt = attempt, leaseUntil = leaseUntil,
     onAbandoned = onAbandoned, dispatched = flag(1), dropped = flag(2),
-    recovering = flag(4), resolved = flag(8), headed = headed, inline = inline,
+    recovering = flag(4), resolved = flag(8), steps = flag(64), hadSteps = flag(64), headed = headed, inline = inline,
     fingerprint = fingerprint, rawFingerprint = rawFingerprint, bodyLength = bodyLength,
     outcome = outcome, outcomeDigest = outcomeDigest, retryAt = retryAt, createdAt = createdAt,
     settledAt = settledAt, outcomeExpiresAt = outcomeExpiresAt, tombstoneExpiresAt = tombstoneExpiresAt,
@@ -69,7 +70,7 @@ end
 export const save: string = `
 local function packed(r)
   local flags = (r.dispatched and 1 or 0) + (r.dropped and 2 or 0) + (r.recovering and 4 or 0)
-    + (r.resolved and 8 or 0) + (r.headed and 16 or 0) + (r.inline and 32 or 0)
+    + (r.resolved and 8 or 0) + (r.headed and 16 or 0) + (r.inline and 32 or 0) + (r.steps and 64 or 0)
   return struct.pack(layout, ${format}, r.state, r.onAbandoned, flags, r.outcome,
     r.fence, r.leaseUntil, r.bodyLength, r.retryAt, r.createdAt,
     r.settledAt, r.outcomeExpiresAt, r.tombstoneExpiresAt, r.retentionMs, r.tombstoneMs,
@@ -81,7 +82,14 @@ local function remove()
   redis.call('UNLINK', KEYS[1], KEYS[2])
 end
 
+local function dropSteps()
+  for _, name in ipairs(redis.call('HKEYS', KEYS[1])) do
+    if string.sub(name, 1, 2) == 's:' then redis.call('HDEL', KEYS[1], name) end
+  end
+end
+
 local function save(r, drop, write)
+  if r.hadSteps and not r.steps then dropSteps() end
   if drop and r.wasInline then redis.call('HDEL', KEYS[1], 'b') end
   if drop and r.wasLength > 0 and not r.wasInline then redis.call('UNLINK', KEYS[2]) end
   if drop then r.inline = false end

@@ -22,7 +22,7 @@ return r.resolved and 'resolved' or 'fenced'
 )
 
 /**
- * T6, T7 and progress. ARGV: attemptId and what: dispatched; head and the head; dropped; completed with outcome, head,
+ * T6, T7 and progress. ARGV: attemptId and what: dispatched; head and the head; dropped; step with name, value; completed with outcome, head,
  * offset, bytes, digest; released with retryAfterMs, digest; unknown with digest.
  */
 export const settle: Script = script(
@@ -82,6 +82,12 @@ if what == 'dropped' then
   if not unsettled(r) then return answer('fenced', r) end
   r.dropped, r.bodyLength = true, 0
   return recorded(r, true)
+end
+if what == 'step' then
+  if not unsettled(r) then return answer('fenced', r) end
+  r.steps, r.hadSteps = true, true
+  redis.call('HSET', KEYS[1], 's:' .. ARGV[3], ARGV[4])
+  return recorded(r)
 end
 return finish(r, what, ARGV[#ARGV])
 `,

@@ -23,7 +23,7 @@ end
 export const expire = `
 local function expire(r)
   if (r.state ~= completed and r.state ~= unknown) or now < r.outcomeExpiresAt then return false end
-  r.state, r.headed, r.bodyLength = expired, false, 0
+  r.state, r.headed, r.bodyLength, r.steps = expired, false, 0, false
   return true
 end
 `
@@ -55,7 +55,7 @@ end
 export const complete = `
 local function complete(r, outcome, head, digest, bodyLength)
   r.state, r.headed, r.head, r.bodyLength = completed, true, head, bodyLength
-  r.outcome, r.outcomeDigest = outcome, digest
+  r.outcome, r.outcomeDigest, r.steps = outcome, digest, false
   expiries(r)
 end
 `

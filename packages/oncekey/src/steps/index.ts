@@ -1,0 +1,2 @@
+/** Named, recorded steps inside an operation. */
+export { recordedSteps } from './steps.ts'
