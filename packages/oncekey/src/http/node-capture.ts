@@ -136,7 +136,7 @@ export class NodeCapture implements UpstreamCall, Staged {
     this.#told = true
     if (!this.#isBodyless && this.#declared === undefined && !has(headers, 'transfer-encoding')) {
       // The end of a captured body is always known: it is the handler's call of `end`.
-      if (length === undefined) headers.push('Transfer-Encoding', 'chunked')
+      if (length === undefined) headers.push('transfer-encoding', 'chunked')
       else headers.push('Content-Length', String(length))
     }
     this.#events.head(this.#status, headers)

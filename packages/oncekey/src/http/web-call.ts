@@ -100,7 +100,7 @@ export class WebCall implements UpstreamCall {
   #head(status: number, headers: string[], length: number | undefined): void {
     if (this.#over) return
     // The end of a body stream is known, as that of a chunked one.
-    if (length === undefined) headers.push('Transfer-Encoding', 'chunked')
+    if (length === undefined) headers.push('transfer-encoding', 'chunked')
     else if (length >= 0 && fieldValue(headers, 'content-length') === undefined)
       headers.push('Content-Length', String(length))
     this.#events.head(status, headers)

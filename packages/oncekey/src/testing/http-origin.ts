@@ -33,7 +33,7 @@ export interface OriginMessage extends AsyncIterable<Uint8Array> {
 
 /** The part of a ServerResponse that a bridge writes to. */
 export interface OriginResponse {
-  writeHead(status: number, headers: Record<string, string | readonly string[]>): unknown
+  writeHead(status: number, headers: Record<string, string | string[]>): unknown
   write(bytes: Uint8Array | string): boolean
   end(bytes?: Uint8Array | string): unknown
   once(event: 'drain', heard: () => void): unknown
@@ -50,7 +50,7 @@ export function nodeOrigin(origin: Origin): (request: OriginMessage, response: O
     const { method = '', url: target = '', headers } = request
     const header = (name: string): string | undefined => [headers[name]].flat().join(', ') || undefined
     const answer: OriginAnswer = {
-      head: (status, given = {}) => void response.writeHead(status, given),
+      head: (status, given = {}) => void response.writeHead(status, mutable(given)),
       write: async (bytes) => {
         if (!response.write(bytes)) await new Promise<void>((resolve) => response.once('drain', resolve))
       },
@@ -140,6 +140,11 @@ class ResponseAnswer implements OriginAnswer {
   #respond(body: ReadableStream<Uint8Array> | Uint8Array<ArrayBuffer> | null): void {
     this.#resolve(new Response(body, { status: this.#status, headers: this.#headers }))
   }
+}
+
+function mutable(headers: Readonly<Record<string, string | readonly string[]>>): Record<string, string | string[]> {
+  const list = Object.entries(headers).map(([name, value]) => [name, typeof value === 'string' ? value : [...value]])
+  return Object.fromEntries(list) as Record<string, string | string[]>
 }
 
 /** Text as UTF-8. */

@@ -4,10 +4,12 @@ import type { WantedOptions } from '../../../src/testing/index.ts'
 /** A fetch handler. */
 export type Serve = (request: Request) => Promise<Response>
 
+type Around = (serve: Serve) => Serve
+
 /** What is wrong: with the options it is made with, or with what goes through it. */
 export interface Defect {
   options?(wanted: WantedOptions): WantedOptions
-  around?(serve: Serve): Serve
+  readonly around?: Around
 }
 
 /** The request with other headers or another body. */
@@ -45,13 +47,13 @@ function endingCleanly(response: Response): Response {
 }
 
 const onRequest =
-  (change: (request: Request) => Promise<Request>): Defect['around'] =>
+  (change: (request: Request) => Promise<Request>): Around =>
   (serve) =>
   async (request) =>
     serve(await change(request))
 
 const onResponse =
-  (change: (response: Response, request: Request) => Response | Promise<Response>): Defect['around'] =>
+  (change: (response: Response, request: Request) => Response | Promise<Response>): Around =>
   (serve) =>
   async (request) =>
     change(await serve(request), request)

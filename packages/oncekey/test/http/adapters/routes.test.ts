@@ -12,7 +12,7 @@ import { idempotency as forHono } from '../../../src/http/hono.ts'
 import { idempotency as forKoa } from '../../../src/http/koa.ts'
 import { idempotency as forNode } from '../../../src/http/node.ts'
 import { memoryStore } from '../../../src/stores/memory.ts'
-import type { OpenedServer } from '../../../src/testing/index.ts'
+import { manualClock, type OpenedServer } from '../../../src/testing/index.ts'
 import { nestedApp } from './nest-routes.ts'
 import { type Posted, post } from './post.ts'
 import { listening, serving } from './subject.ts'
@@ -252,4 +252,47 @@ describe('a fetch handler', () => {
     expect([passed.status, passed.headers.get('idempotency-status')]).toEqual([303, 'ignored'])
     await wrap.close()
   })
+})
+
+test('steps of an attempt that died are not run again by the next one', async () => {
+  const store = memoryStore()
+  const once = forExpress({ store, onAbandoned: 'resume' })
+  const app = express().set('env', 'test').use(once)
+  const ran: string[] = []
+  app.post('/things', async (request, response) => {
+    const attempt = idempotencyOf(request) as RunningAttempt
+    const paid = await attempt.step('pay', async () => ran.push('pay'))
+    ran.push('attempt')
+    if (attempt.number === 1) throw new Error('planted')
+    response.json({ paid })
+  })
+  const url = await opened(serving(app, once.close))
+  expect(await post(url, { key: 'k' })).toMatchObject({ status: 500, how: 'executed' })
+  expect(await post(url, { key: 'k' })).toMatchObject({ status: 200, text: '{"paid":1}' })
+  expect(ran).toEqual(['pay', 'attempt', 'attempt'])
+})
+
+test('under reconcile the handler that follows an abandoned one sees that it is recovering, and asks', async () => {
+  const clock = manualClock()
+  const store = memoryStore(clock)
+  const once = [
+    forExpress({ store, clock, onAbandoned: 'reconcile' }),
+    forExpress({ store, clock, onAbandoned: 'reconcile' }),
+  ]
+  const seen: boolean[] = []
+  const open = (at: number): Promise<OpenedServer> => {
+    const app = express().use(once[at] as express.RequestHandler)
+    app.post('/things', (request, response) => {
+      const { recovering } = idempotencyOf(request) as RunningAttempt
+      seen.push(recovering)
+      // 500 is indeterminate, and under this policy leaves the record to the next attempt.
+      response.status(recovering ? 200 : 500).send('answer')
+    })
+    return serving(app, () => (once[at] as ReturnType<typeof forExpress>).close())
+  }
+  const urls = [await opened(open(0)), await opened(open(1))]
+  expect(await post(urls[0] as string, { key: 'k' })).toMatchObject({ status: 500 })
+  await clock.advance(60_000)
+  expect(await post(urls[1] as string, { key: 'k' })).toMatchObject({ status: 200, how: 'executed' })
+  expect(seen).toEqual([false, true])
 })
