@@ -1,8 +1,9 @@
 /** A request of node:http on its way through a host: what Node, Express, Koa, Fastify and Nest have in common. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { IdempotencyError } from '../core/errors.ts'
 import { nodeCodings } from '../platform/codings.ts'
 import { nodeDigest, systemClock, systemRandom } from '../platform/node.ts'
-import { recordedSteps } from '../steps/index.ts'
+import { stepsWhenAsked } from '../steps/index.ts'
 import { cover, idempotencyOf } from './covered.ts'
 import { fieldNames } from './headers.ts'
 import { Host, type HttpOptions, type HttpRouteOptions } from './host.ts'
@@ -38,13 +39,20 @@ export type NodeServed =
       interrupt(error: unknown): void
     }
 
+/** The response of HTTP/2 has other insides, and none of what captures this one. */
+function notHttp1(): IdempotencyError {
+  const sentence =
+    'Requests of HTTP/2 cannot be covered on node:http2. Let a proxy in front speak HTTP/2, or use oncekey/fetch or oncekey/hono.'
+  return new IdempotencyError('config_invalid', sentence)
+}
+
 const uncovered: NodeServed = { kind: 'run', fail: async () => undefined, interrupt: () => undefined }
 
 /** A host on Node's clock, chance, hashing and codings. */
 export function nodeHost<Request>(options: HttpOptions<Request>): Host<Request> {
   return new Host(
     options,
-    { clock: systemClock, random: systemRandom, digest: nodeDigest, steps: recordedSteps(options) },
+    { clock: systemClock, random: systemRandom, digest: nodeDigest, steps: stepsWhenAsked(options) },
     nodeCodings,
   )
 }
@@ -57,6 +65,7 @@ export function serveNode<Request extends object>(
   const { request, aliases = [], req, res, overrides } = served
   // Mounted twice: the outer one covers it.
   if (idempotencyOf(req) !== undefined) return Promise.resolve(uncovered)
+  if (req.httpVersionMajor !== 1 && req.headers['idempotency-key'] !== undefined) return Promise.reject(notHttp1())
   const caller = new NodeCaller(res)
   return new Promise((resolve) => {
     let capture: NodeCapture | undefined

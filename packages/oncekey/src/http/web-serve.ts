@@ -2,7 +2,7 @@
 import type { RunningAttempt } from '../core/running.ts'
 import { nodeCodings } from '../platform/codings.ts'
 import { nodeDigest, systemClock, systemRandom } from '../platform/node.ts'
-import { recordedSteps } from '../steps/index.ts'
+import { stepsWhenAsked } from '../steps/index.ts'
 import type { BodyRoom } from './body-room.ts'
 import type { Dispatch } from './caller.ts'
 import { fieldNames } from './headers.ts'
@@ -27,7 +27,7 @@ export interface WebRequest<Request_> {
 export function webHost<Request_>(options: HttpOptions<Request_>): Host<Request_> {
   return new Host(
     options,
-    { clock: systemClock, random: systemRandom, digest: nodeDigest, steps: recordedSteps(options) },
+    { clock: systemClock, random: systemRandom, digest: nodeDigest, steps: stepsWhenAsked(options) },
     nodeCodings,
   )
 }

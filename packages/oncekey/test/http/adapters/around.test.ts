@@ -1,7 +1,8 @@
 /** What stands around a captured handler still works: compression, files, CORS, error handlers, pipelined requests. */
 import { once as event } from 'node:events'
 import { createReadStream, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { connect } from 'node:net'
+import { connect as connectHttp2, createServer } from 'node:http2'
+import { type AddressInfo, connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream'
@@ -183,6 +184,32 @@ describe('error handlers', () => {
     expect(got.text).not.toContain('planted')
     expect(thrown).toEqual([new Error('planted')])
   })
+})
+
+test('a keyed request of HTTP/2 is refused in one sentence, and any other runs uncovered', async () => {
+  const wrap = forNode(options())
+  const handler = wrap((_, response) => response.end('ran'))
+  const rejected: string[] = []
+  const listen = createServer((request, response) => {
+    handler(request as never, response as never).catch((error: Error) => {
+      rejected.push(error.message)
+      response.stream.respond({ ':status': 500 })
+      response.stream.end()
+    })
+  }).listen(0, '127.0.0.1')
+  await event(listen, 'listening')
+  const client = connectHttp2(`http://127.0.0.1:${(listen.address() as AddressInfo).port}`)
+  const statusOf = async (headers: Record<string, string>): Promise<unknown> => {
+    const stream = client.request({ ':method': 'POST', ':path': '/things', ...headers }).end()
+    const [head] = await event(stream, 'response')
+    stream.resume()
+    return head[':status']
+  }
+  expect([await statusOf({}), await statusOf({ 'idempotency-key': 'k' })]).toEqual([200, 500])
+  expect(rejected).toEqual([expect.stringContaining('Requests of HTTP/2 cannot be covered')])
+  client.close()
+  listen.close()
+  await wrap.close()
 })
 
 describe('on one connection', () => {
