@@ -42,7 +42,7 @@ export type NodeServed =
 /** The response of HTTP/2 has other insides, and none of what captures this one. */
 function notHttp1(): IdempotencyError {
   const sentence =
-    'Requests of HTTP/2 cannot be covered on node:http2. Let a proxy in front speak HTTP/2, or use oncekey/fetch or oncekey/hono.'
+    'Nothing that comes by node:http2 can be covered. Let a proxy in front speak HTTP/2, or use oncekey/fetch or oncekey/hono.'
   return new IdempotencyError('config_invalid', sentence)
 }
 
@@ -65,7 +65,7 @@ export function serveNode<Request extends object>(
   const { request, aliases = [], req, res, overrides } = served
   // Mounted twice: the outer one covers it.
   if (idempotencyOf(req) !== undefined) return Promise.resolve(uncovered)
-  if (req.httpVersionMajor !== 1 && req.headers['idempotency-key'] !== undefined) return Promise.reject(notHttp1())
+  if (req.httpVersionMajor !== 1 && !/^(?:GET|HEAD|OPTIONS)$/.test(req.method ?? '')) return Promise.reject(notHttp1())
   const caller = new NodeCaller(res)
   return new Promise((resolve) => {
     let capture: NodeCapture | undefined

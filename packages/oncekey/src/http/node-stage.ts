@@ -115,12 +115,16 @@ export class Stage {
 
   #property(holder: object, name: string, staged: () => unknown): void {
     let value: unknown = Reflect.get(holder, name)
+    // What is a plain property in one release of Node is an accessor of the prototype in the next (`socket`, since 22).
+    const prototype = Object.getPrototypeOf(holder) as object
+    const inherits = !Object.hasOwn(holder, name) && name in prototype
     Object.defineProperty(holder, name, {
       configurable: true,
       enumerable: true,
-      get: () => (this.#seesReal ? value : staged()),
+      get: () => (this.#seesReal ? (inherits ? Reflect.get(prototype, name, holder) : value) : staged()),
       set: (next: unknown) => {
-        value = next
+        if (inherits) Reflect.set(prototype, name, next, holder)
+        else value = next
       },
     })
   }
