@@ -186,6 +186,35 @@ describe('error handlers', () => {
   })
 })
 
+describe('a handler whose client hangs up', () => {
+  /** Tells when the handler heard of it: before or after it had answered. */
+  const heard = async (onDisconnect: 'drain' | 'abort'): Promise<string[]> => {
+    const told: string[] = []
+    const wrap = forNode({ ...options(), onDisconnect })
+    let closed: Promise<unknown> = Promise.resolve()
+    const handler = wrap((_, response) => {
+      closed = event(response, 'close').then(() => told.push('close'))
+      setTimeout(() => told.push(`answers, destroyed: ${response.destroyed}`) && response.end('late'), 400)
+    })
+    const gone = await serving((request, response) => void handler(request, response), wrap.close)
+    const socket = connect(Number(new URL(gone.url).port), '127.0.0.1')
+    const fields = 'Host: a\r\nAuthorization: Bearer a\r\nIdempotency-Key: k\r\n'
+    socket.write(`POST /things HTTP/1.1\r\n${fields}Content-Length: 0\r\n\r\n`)
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    socket.destroy()
+    await new Promise((resolve) => setTimeout(resolve, 450))
+    await closed
+    await gone.close()
+    return told
+  }
+  test('hears of it when it has ended', async () => {
+    expect(await heard('drain')).toEqual(['answers, destroyed: false', 'close'])
+  })
+  test('hears of it at once under abort', async () => {
+    expect(await heard('abort')).toEqual(['close', 'answers, destroyed: true'])
+  })
+})
+
 test('what comes by node:http2 is refused in one sentence, but for safe methods', async () => {
   const wrap = forNode(options())
   const handler = wrap((_, response) => response.end('ran'))

@@ -12,7 +12,7 @@ import { idempotency as forHono } from '../../../src/http/hono.ts'
 import { idempotency as forKoa } from '../../../src/http/koa.ts'
 import { idempotency as forNode } from '../../../src/http/node.ts'
 import { memoryStore } from '../../../src/stores/memory.ts'
-import { manualClock, type OpenedServer } from '../../../src/testing/index.ts'
+import { faultyStore, manualClock, type OpenedServer } from '../../../src/testing/index.ts'
 import { nestedApp } from './nest-routes.ts'
 import { type Posted, post } from './post.ts'
 import { listening, serving } from './subject.ts'
@@ -183,6 +183,27 @@ describe('the tenant', () => {
     const url = await opened(serving(app, once.close))
     expect(await post(url, { key: 'k' })).toMatchObject({ status: 500, how: 'refused' })
     expect(failures).toEqual([new Error('the database is away')])
+  })
+})
+
+describe('a store that is away', () => {
+  const away = (): ReturnType<typeof faultyStore> => faultyStore(memoryStore(), () => 'fail')
+
+  test.each([
+    [true, 'bypassed', 200],
+    [false, 'refused', 503],
+  ])('with failOpen %s is %s, by a wrapped handler and by middleware', async (failOpen, how, status) => {
+    const given = { store: away(), onAbandoned: 'unknown' as const, failOpen }
+    const wrap = forFetch(given)
+    const once = forExpress(given)
+    const app = express().use(once)
+    app.post('/things', (_, response) => void response.send('ran'))
+    const urls = await Promise.all([
+      opened(serving(app, once.close)),
+      opened(listening(createAdaptorServer({ fetch: wrap(() => new Response('ran')) }) as never, wrap.close)),
+    ])
+    const got = await Promise.all(urls.map((url) => post(url, { key: 'k' })))
+    expect(got.map((one) => [one.how, one.status])).toEqual(urls.map(() => [how, status]))
   })
 })
 
