@@ -20,6 +20,7 @@ const titles: Readonly<Record<ErrorCode, string>> = {
   spool_failed: 'The upload could not be kept while it came in',
   upstream_unreachable: 'The upstream cannot be reached',
   upstream_timeout: 'The upstream did not answer in time',
+  handler_failed: 'The handler failed before it had answered',
   store_unavailable: 'The idempotency store is unavailable',
   not_committed: 'The transaction of the outcome has not committed',
   step_changed: 'A step is not the one that was recorded',

@@ -23,6 +23,7 @@ export const codes = {
   spool_failed: -503,
   upstream_unreachable: -502,
   upstream_timeout: -504,
+  handler_failed: -500,
   store_unavailable: -503,
   not_committed: -500,
   step_changed: 500,
