@@ -1,5 +1,6 @@
 /** What pages show is run: the README's library block against the build, twice, its request against the gateway; a backup. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -120,13 +121,16 @@ describe('the worker of BullMQ', () => {
     try {
       const program = text.replace('6379', String(redis.port))
       const charge = "const charge = async ({ invoice }) => (console.log('charged ' + invoice), invoice)"
-      const { printed } = start('bullmq.mjs', `${charge}\n${program}`)
+      const { child, printed } = start('bullmq.mjs', `${charge}\n${program}`)
+      const ended = once(child, 'close')
       for (const invoice of ['a', 'a', 'b']) {
         const job = await queue.add('charge', { invoice }, { jobId: `invoice-${invoice}`, removeOnComplete: true })
         // BullMQ forgets a finished job: the second `a` is a new one for it.
         await expect.poll(() => queue.getJob(job.id ?? ''), { timeout: 10_000 }).toBeUndefined()
       }
       expect(printed()).toBe('charged a\ncharged b\n')
+      child.kill('SIGKILL')
+      await ended
     } finally {
       await queue.close()
       await redis.stop()
