@@ -31,9 +31,13 @@ describe('examples', () => {
       (path) => !/^examples\/(policies|document-pipeline|servers)\//.test(path),
     )
     expect(own.sort()).toEqual([
+      // Those of the queues run where their brokers do: packages/oncekey/test/queue.
+      'examples/bullmq.mjs',
       'examples/client.mjs',
       'examples/gateway.mjs',
       'examples/library.mjs',
+      'examples/nats.mjs',
+      'examples/rabbitmq.mjs',
       'examples/resolve.mjs',
     ])
   })
