@@ -2,7 +2,7 @@ import type { Browser } from 'playwright-core'
 
 /** A private server. It and its folder are gone when it is stopped, and when the process that started it is. */
 export interface Server {
-  /** `redis`, `valkey`, `postgres`, `pgbouncer`, `nginx`. */
+  /** `redis`, `valkey`, `postgres`, `pgbouncer`, `nginx`, `nats`, `rabbitmq`. */
   readonly name: string
   readonly version: string
   readonly url: string
@@ -109,6 +109,19 @@ export function startNginx(options: NginxOptions): Promise<Server>
 
 /** Chromium without a window, with a fresh profile that `close()` removes. */
 export function startChromium(): Promise<Browser>
+
+/** NATS with JetStream; its streams survive `kill`. */
+export function startNats(): Promise<Server>
+
+export interface RabbitmqOptions {
+  /** Lines of rabbitmq.conf. */
+  readonly settings?: Readonly<Record<string, string>>
+  /** Variables of the application `rabbit` that rabbitmq.conf has no name for. */
+  readonly internals?: Readonly<Record<string, string>>
+}
+
+/** RabbitMQ without plugins. What is durable survives `kill`. */
+export function startRabbitmq(options?: RabbitmqOptions): Promise<Server>
 
 /** A service, found or not. */
 export interface Service {

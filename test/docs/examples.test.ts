@@ -26,12 +26,18 @@ function run(file: string, ...args: string[]): { code: number | null; printed: s
 
 describe('examples', () => {
   test('are these, each with a test', () => {
-    // Folders have tests of their own: test/docs/policies.test.ts, test/pipeline.
-    const own = below('examples', '.mjs').filter((path) => !/^examples\/(policies|document-pipeline)\//.test(path))
+    // Folders have tests of their own: test/docs/policies.test.ts, test/docs/servers.test.ts, test/pipeline.
+    const own = below('examples', '.mjs').filter(
+      (path) => !/^examples\/(policies|document-pipeline|servers)\//.test(path),
+    )
     expect(own.sort()).toEqual([
+      // Those of the queues run where their brokers do: packages/oncekey/test/queue.
+      'examples/bullmq.mjs',
       'examples/client.mjs',
       'examples/gateway.mjs',
       'examples/library.mjs',
+      'examples/nats.mjs',
+      'examples/rabbitmq.mjs',
       'examples/resolve.mjs',
     ])
   })

@@ -12,7 +12,7 @@ import { fileKey, variable } from '../../packages/gateway/src/config/option.ts'
 import { gatewayOptions } from '../../packages/gateway/src/config/options.ts'
 import { presetNames, presets } from '../../packages/gateway/src/config/presets/index.ts'
 import { jsonSchema } from '../../packages/gateway/src/config/schema.ts'
-import { errorCatalogue } from '../../packages/oncekey/src/core/errors.ts'
+import { errorCatalogue } from '../../packages/oncekey/src/core/catalogue.ts'
 import { policyDefaults } from '../../packages/oncekey/src/core/policy.ts'
 import { blocks, pages, plain, quoted, root, section, table, textOf } from './markdown.ts'
 

@@ -8,9 +8,11 @@ import pg from 'pg'
 import { afterAll, describe, expect, test } from 'vitest'
 import {
   listServices,
+  startNats,
   startNginx,
   startPgBouncer,
   startPostgres,
+  startRabbitmq,
   startRedis,
   startRedisCluster,
   startRedisPair,
@@ -268,6 +270,26 @@ describe('nginx', () => {
   })
 })
 
+describe('nats and rabbitmq', () => {
+  test.each([
+    ['nats', startNats, /^nats:/],
+    ['rabbitmq', startRabbitmq, /^amqp:/],
+  ] as const)(
+    '%s starts, again after a kill, and leaves neither port nor folder when it stops',
+    async (name, start, url) => {
+      const server = kept(await start())
+      expect([server.name, /^\d+\.\d+\.\d+/.test(server.version), url.test(server.url)]).toEqual([name, true, true])
+      await server.kill()
+      expect(await accepts(server.port)).toBe(false)
+      await server.start()
+      expect(await accepts(server.port)).toBe(true)
+      await server.stop()
+      expect(await accepts(server.port)).toBe(false)
+      expect(existsSync(server.folder)).toBe(false)
+    },
+  )
+})
+
 describe('an owner that dies', () => {
   const owner = fileURLToPath(new URL('owner.mjs', import.meta.url))
 
@@ -295,7 +317,7 @@ describe('an owner that dies', () => {
 test('the list says of each service what it is, or why it is not here', () => {
   const services = listServices()
   expect(new Set(services.map(({ name }) => name))).toEqual(
-    new Set(['redis', 'valkey', 'postgres', 'pgbouncer', 'nginx', 'chromium']),
+    new Set(['redis', 'valkey', 'postgres', 'pgbouncer', 'nginx', 'chromium', 'nats', 'rabbitmq']),
   )
   for (const { program, version, note } of services) {
     expect(program === undefined ? note : version).toMatch(/\S/)

@@ -47,13 +47,31 @@ export function search(rules: Rules, setting: Setting, most: number): SearchResu
   }
 }
 
+/** A number for every value that was ever seen: a world in 30 characters and not in 150 is found in half of the time. */
+const codes = new Map<unknown, number>()
+
+function codeOf(value: unknown): number {
+  const known = codes.get(value)
+  if (known !== undefined) return known
+  const code = codes.size
+  if (code > 0xffff) throw new Error('more values than characters: two worlds could be taken for one')
+  codes.set(value, code)
+  return code
+}
+
 /** The two owners are alike: worlds that differ by which is which are one. */
 function keyOf(world: World): string {
-  const [first, second, waiter] = world.actors.map((actor) => `${actor.phase}${actor.attempt}${actor.appended}`)
-  const owners = (first ?? '') < (second ?? '') ? `${first}|${second}` : `${second}|${first}`
   const { record, ghost, left } = world
-  const kept = record === undefined ? '' : Object.values({ ...record, head: 0 }).join()
-  return `${owners}|${waiter}|${world.wallMs}|${world.leaseMs}|${world.fenceFloor}|${Object.values(ghost).join()}|${Object.values(left).join()}|${kept}`
+  const [first = '', second = '', waiter = ''] = world.actors.map(({ phase, attempt, appended }) =>
+    String.fromCharCode(codeOf(phase), codeOf(attempt), codeOf(appended)),
+  )
+  const key: number[] = []
+  key.push(codeOf(world.wallMs), codeOf(world.leaseMs), codeOf(world.fenceFloor))
+  for (const name in ghost) key.push(codeOf(ghost[name as keyof typeof ghost]))
+  for (const name in left) key.push(codeOf(left[name as keyof typeof left]))
+  if (record !== undefined)
+    for (const name in record) if (name !== 'head') key.push(codeOf(record[name as keyof typeof record]))
+  return (first < second ? first + second : second + first) + waiter + String.fromCharCode(...key)
 }
 
 function traceOf(visited: Visited): string[] {

@@ -1,12 +1,12 @@
 /** `oncekey/http`: what the gateway and the authors of adapters build on. */
 export { base64url } from './core/base64url.ts'
-
+export { isEncrypted, keyIdOf } from './core/blob.ts'
+export { errorCatalogue } from './core/catalogue.ts'
 export type { Encryption, EncryptionKey } from './core/encryption.ts'
-export { isEncrypted, keyIdOf } from './core/encryption.ts'
 export type { EngineParts } from './core/engine.ts'
 export { Engine } from './core/engine.ts'
 export type { ErrorCode } from './core/errors.ts'
-export { errorCatalogue, IdempotencyError } from './core/errors.ts'
+export { IdempotencyError } from './core/errors.ts'
 export type { Observer, OnceEvent } from './core/events.ts'
 export { ignoredPaths } from './core/ignore.ts'
 export type { RecordId } from './core/key.ts'

@@ -1,8 +1,10 @@
 /** The front door of the library. */
+export type { CatalogueEntry } from './core/catalogue.ts'
+export { errorCatalogue } from './core/catalogue.ts'
 export type { Clock, Timer } from './core/clock.ts'
 export type { Encryption, EncryptionKey } from './core/encryption.ts'
 export type { ErrorCode, ErrorDetails } from './core/errors.ts'
-export { errorCatalogue, IdempotencyError } from './core/errors.ts'
+export { IdempotencyError } from './core/errors.ts'
 export type { Observer, OnceEvent } from './core/events.ts'
 export type { Operation } from './core/operation.ts'
 export type { Classified, Classify, Ending, EndingClass } from './core/outcome.ts'

@@ -1,6 +1,8 @@
 /** The bodies of an encrypted store: callers count plain bytes, the store counts those of blobs. */
+
+import { isBlob, undecipherable } from './blob.ts'
 import { type Boundary, EncryptedBody, same } from './encrypted-body.ts'
-import { type BlobPlace, blobLengths, isBlob, type Keyring, undecipherable } from './encryption.ts'
+import { type BlobPlace, blobLengths, type Keyring } from './keyring.ts'
 import { type AppendAnswer, type AppendRequest, inlineBodyBytes, type Store } from './store.ts'
 import { concat } from './window.ts'
 

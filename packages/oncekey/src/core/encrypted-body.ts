@@ -1,5 +1,5 @@
 /** Where the blobs of one attempt's encrypted body lie: offsets of plain bytes to those that the store counts in. */
-import { leastOverhead } from './encryption.ts'
+import { leastOverhead } from './blob.ts'
 
 /** One place in a body, where a blob begins. */
 export interface Boundary {

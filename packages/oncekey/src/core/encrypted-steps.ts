@@ -1,6 +1,7 @@
 /** Steps in an encrypted store: each value is one blob, which only its own record and name can open. */
-import { type BlobPlace, isBlob, type Keyring } from './encryption.ts'
+import { isBlob } from './blob.ts'
 import type { RecordId } from './key.ts'
+import type { BlobPlace, Keyring } from './keyring.ts'
 import type { AttemptId } from './record.ts'
 import type { KeptStep } from './store.ts'
 

@@ -1,12 +1,13 @@
 /** A store whose outcomes are encrypted: what goes in becomes blobs, what comes out is plain again. */
-import type { Digest } from './digest.ts'
+
+import { isBlob, isEncrypted, isUndecipherable } from './blob.ts'
 import { type BodyIds, EncryptedBodies } from './encrypted-bodies.ts'
 import { placeOf, plainStep } from './encrypted-steps.ts'
-import { type Encryption, headPart, isBlob, isEncrypted, isUndecipherable, Keyring, refusedHead } from './encryption.ts'
 import type { Observer } from './events.ts'
 import type { RecordId } from './key.ts'
 import type { KeylessAnswer } from './keyless.ts'
-import type { Random } from './random.ts'
+import { headPart, Keyring, refusedHead } from './keyring.ts'
+import type { EncryptionParts } from './late-store.ts'
 import type { AttemptId, IdempotencyRecord, OutcomeKind, RecordState } from './record.ts'
 import {
   type AppendAnswer,
@@ -32,16 +33,6 @@ import {
   type Tally,
   type TallyPage,
 } from './store.ts'
-
-/** A store, and what is needed to encrypt what it keeps. */
-export interface EncryptionParts {
-  readonly store: Store
-  readonly digest: Digest
-  readonly random: Random
-  readonly observer?: Observer
-  /** Encrypts outcomes in the store; without it the store is left as it is. */
-  readonly encryption?: Encryption
-}
 
 /**
  * The store behind encryption. Heads and bodies are encrypted, and of a digest of an outcome only a keyed one is kept; guards,

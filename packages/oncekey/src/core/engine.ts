@@ -5,11 +5,11 @@ import { disown, withinBudget } from './budget.ts'
 import { StoreCalls } from './calls.ts'
 import type { Clock } from './clock.ts'
 import type { Digest } from './digest.ts'
-import { type EncryptionParts, encryptedStore } from './encrypted-store.ts'
 import { Hinted } from './hint.ts'
 import { type Instrument, Watch } from './instrument.ts'
 import { judge } from './judge.ts'
 import type { RecordId } from './key.ts'
+import { type EncryptionParts, encryptedWhereAsked } from './late-store.ts'
 import { LeaseKeeper } from './lease.ts'
 import { type Asked, claimOf } from './operation.ts'
 import { outcomeOf, Patience } from './patience.ts'
@@ -89,7 +89,7 @@ export class Engine {
     this.random = parts.random
     this.digest = parts.digest
     this.#watch = new Watch(parts.observer)
-    this.calls = new StoreCalls(encryptedStore(parts), parts.clock, this.#watch)
+    this.calls = new StoreCalls(encryptedWhereAsked(parts), parts.clock, this.#watch)
     const keeper = new LeaseKeeper((leases) => this.calls.renew(leases), parts.clock)
     const { calls, clock, digest } = this
     const steps = stepping(parts.steps, () => ({ calls, clock, digest, pepper: this.#pepper }))

@@ -1,7 +1,8 @@
 /** Reads a body from the store, live or recorded: a follower in another process, and the replay of a large outcome. */
+
+import { isUndecipherable } from './blob.ts'
 import type { StoreCalls } from './calls.ts'
 import type { Clock } from './clock.ts'
-import { isUndecipherable } from './encryption.ts'
 import type { IdempotencyError } from './errors.ts'
 import { Hinted } from './hint.ts'
 import type { RecordId } from './key.ts'

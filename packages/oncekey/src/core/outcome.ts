@@ -1,5 +1,5 @@
 /** What an execution ended with, how that is classed, and how the head of an outcome becomes bytes. */
-import { isEncrypted, keyIdOf, undecipherable } from './encryption.ts'
+import { isEncrypted, keyIdOf, undecipherable } from './blob.ts'
 import { unreadable } from './errors.ts'
 import type { OnAbandoned } from './record.ts'
 

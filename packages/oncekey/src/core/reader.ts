@@ -1,5 +1,5 @@
 /** How anybody reads a stream: pull what is there, be woken when there is more, end cleanly or be cut. */
-import { isUndecipherable } from './encryption.ts'
+import { isUndecipherable } from './blob.ts'
 import type { IdempotencyError } from './errors.ts'
 import type { Recording } from './stream.ts'
 

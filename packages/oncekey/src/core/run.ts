@@ -15,7 +15,6 @@ import type { IdempotencyRecord } from './record.ts'
 import { type RunningAttempt, runningAttempt, unprotectedAttempt } from './running.ts'
 import type { PurgeAnswer, SettleAnswer, Store } from './store.ts'
 import { type Codec, decodeError, decodeValue, encodeError, encodeValue, isFinal } from './value.ts'
-import { wholeBody } from './whole.ts'
 
 /** What `runDetailed` resolves to. */
 export interface RunResult<T> {
@@ -278,7 +277,7 @@ export class Idempotency {
     const { record } = begun
     // The head first: an outcome that cannot be decrypted has no body to be had.
     const head = decodeHead(record.head)
-    const body = begun.body ?? (await wholeBody(this.#engine, asked, record))
+    const body = begun.body ?? (await (await import('./whole.ts')).wholeBody(this.#engine, asked, record))
     const status = begun.joined ? 'joined' : 'replayed'
     tell({ status, ...('trace' in head ? { trace: head.trace } : {}) })
     if (head.kind === 'error') throw decodeError(body)

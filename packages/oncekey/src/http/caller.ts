@@ -1,5 +1,6 @@
 /** The ports at both edges of an exchange: the caller who gets the answer, and the upstream that makes it. */
 import type { Caller } from '../core/operation.ts'
+import type { RunningAttempt } from '../core/running.ts'
 import type { StreamedContent } from './content.ts'
 import type { RawHeaders } from './headers.ts'
 
@@ -21,7 +22,7 @@ export interface HttpCaller extends Caller {
 
 /** How an upstream call failed; `sent` tells whether the request may have reached it. */
 export interface UpstreamFailure {
-  readonly code: 'upstream_unreachable' | 'upstream_timeout'
+  readonly code: 'upstream_unreachable' | 'upstream_timeout' | 'handler_failed'
   readonly sent: boolean
   readonly cause: unknown
   /** Why, as the beginning of a sentence, where there is more to say than that it could not be reached. */
@@ -48,8 +49,11 @@ export interface UpstreamCall {
   abort(): void
 }
 
-/** Starts the call, whose request the adapter has at hand; `body` replaces its body. Never called twice for one claim. */
-export type Dispatch = (events: UpstreamEvents, body?: Uint8Array) => UpstreamCall
+/**
+ * Starts the call, whose request the adapter has at hand; `body` replaces its body. Never called twice for one claim.
+ * `attempt` is for the code that runs: its `commit` takes a `CommittedAnswer` for the value.
+ */
+export type Dispatch = (events: UpstreamEvents, body: Uint8Array | undefined, attempt: RunningAttempt) => UpstreamCall
 
 /** The request. */
 export interface HttpRequest {

@@ -6,15 +6,7 @@ import type { Recording } from '../core/stream.ts'
 import { concat } from '../core/window.ts'
 import type { StreamScanner } from '../providers/index.ts'
 import type { Account } from './account.ts'
-import type {
-  Dispatch,
-  HttpCaller,
-  HttpRequest,
-  UpstreamCall,
-  UpstreamEvents,
-  UpstreamFailure,
-  WholeAnswer,
-} from './caller.ts'
+import type { HttpCaller, HttpRequest, UpstreamCall, UpstreamEvents, UpstreamFailure, WholeAnswer } from './caller.ts'
 import { Conclusion } from './conclusion.ts'
 import { Drain } from './drain.ts'
 import { type Head, headOf, isEventStream } from './ending.ts'
@@ -98,7 +90,7 @@ export class Execution implements UpstreamEvents {
   }
 
   /** Dispatches; resolves when the attempt is settled. */
-  async run(dispatch: Dispatch): Promise<void> {
+  async run(dispatch: (events: UpstreamEvents) => UpstreamCall): Promise<void> {
     const { attempt, caller } = this.#parts
     attempt.onLost((reason) => reason === 'cancelled' && void this.#cancelled())
     this.#call = dispatch(this)
@@ -112,7 +104,9 @@ export class Execution implements UpstreamEvents {
     const read = headOf(status, headers, this.#parts.route.classify)
     this.#head = read
     // A failed answer is settled before it is passed on, so nobody may join it.
-    this.#mode = read.class !== 'final' || this.#isWhole(read) ? 'collect' : 'live'
+    // What was committed is recorded already, whole: nothing of this may be.
+    const collects = read.class !== 'final' || this.#parts.attempt.committing || this.#isWhole(read)
+    this.#mode = collects ? 'collect' : 'live'
     if (this.#mode === 'live') this.#goLive(read)
   }
 
@@ -225,6 +219,11 @@ export class Execution implements UpstreamEvents {
     if (!complete) {
       const cause = new Error('the answer broke off')
       return this.#concludeFailure({ code: 'upstream_unreachable', sent: true, cause }, head)
+    }
+    const uncommitted = await this.#conclusion.committed()
+    if (uncommitted !== undefined) {
+      this.#parts.report.refused(uncommitted)
+      return this.#resolve()
     }
     const { answer, settled } = await this.#conclusion.whole(head, concat(this.#chunks, this.#collected))
     this.#parts.report.whole(answer, this.#trailers, settled)

@@ -1,5 +1,5 @@
 /** Turns the end of an execution into its settlement and into what the caller and the duplicates get. */
-import type { Attempt, Settled } from '../core/attempt.ts'
+import type { Attempt, End, Settled } from '../core/attempt.ts'
 import type { Digest } from '../core/digest.ts'
 import type { IdempotencyError } from '../core/errors.ts'
 import { classOf, type EndingClass, encodeHead, fateOf } from '../core/outcome.ts'
@@ -33,6 +33,12 @@ export interface Concluded {
   readonly settled: Settled | undefined
 }
 
+/** How an answer that is final and whole is recorded; only headers that may be replayed belong into it. */
+export function completion(digest: Digest, { status, headers, body }: WholeAnswer, note?: unknown): End {
+  const head = encodeHead({ kind: 'response', status, headers, stream: false, note })
+  return { kind: 'completed', outcome: 'response', head, rest: { offset: 0, bytes: body }, digest: digest.sha256(body) }
+}
+
 /** Concludes one execution, once. */
 export class Conclusion {
   readonly #parts: ConclusionParts
@@ -52,17 +58,23 @@ export class Conclusion {
       return { answer, settled: settled?.kind === 'superseded' ? settled : undefined }
     }
     const headers = replayHeaders(head.headers, route.replayHeaders)
-    const encoded = encodeHead({ kind: 'response', status: head.status, headers, stream: false, note })
-    const rest = { offset: 0, bytes: body }
-    const end = {
-      kind: 'completed',
-      outcome: 'response',
-      head: encoded,
-      rest,
-      digest: digest.sha256(body),
-    } as const
+    const end = completion(digest, { status: head.status, headers, body }, note)
     const settled = await attempt.settle(end, { answer: { ...answer, headers }, note } satisfies SharedAnswer)
     return { answer, settled }
+  }
+
+  /** Has the transaction of `attempt.commit` committed? Then the outcome is what was given there. Else why it is not. */
+  async committed(): Promise<IdempotencyError | undefined> {
+    const { attempt } = this.#parts
+    if (!attempt.committing) return undefined
+    try {
+      await attempt.confirmCommit()
+      return undefined
+    } catch (error) {
+      this.#note('indeterminate', undefined, undefined)
+      await this.#endAs('indeterminate', 0, undefined)
+      return error as IdempotencyError
+    }
   }
 
   /** What a status means on this route, with the answer whole or broken off. */

@@ -48,11 +48,13 @@ export function failureError(
 ): IdempotencyError {
   const what =
     failure.reason ??
-    (failure.code === 'upstream_timeout'
-      ? 'The upstream did not answer in time'
-      : failure.sent
-        ? 'The connection to the upstream broke'
-        : 'The upstream could not be reached')
+    (failure.code === 'handler_failed'
+      ? 'The handler failed before it had answered'
+      : failure.code === 'upstream_timeout'
+        ? 'The upstream did not answer in time'
+        : failure.sent
+          ? 'The connection to the upstream broke'
+          : 'The upstream could not be reached')
   const mayHaveRun = ending !== 'not_executed'
   const consequence = {
     released: mayHaveRun

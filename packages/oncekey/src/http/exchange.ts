@@ -3,10 +3,12 @@ import type { Attempt, Settled } from '../core/attempt.ts'
 import type { Begun, Engine } from '../core/engine.ts'
 import { IdempotencyError } from '../core/errors.ts'
 import type { Asked } from '../core/operation.ts'
+import { runningAttempt } from '../core/running.ts'
 import type { Get } from '../providers/index.ts'
 import type { Account } from './account.ts'
 import type { Dispatch, HttpCaller, HttpRequest } from './caller.ts'
 import { Execution, type ExecutionReport } from './capture.ts'
+import { committing } from './commit.ts'
 import type { Concluded, SharedAnswer } from './conclusion.ts'
 import { drainMs } from './drain.ts'
 import { echoOf, Identities, type Identity, policyFor } from './identity.ts'
@@ -160,7 +162,8 @@ export class Exchange {
       leaving: async () => void (await gone()),
       wanted: async () => (await gone()) !== 'left',
     })
-    await execution.run((events) => dispatch(events, markedBody(exchanged, attempt)))
+    const running = runningAttempt(attempt, committing(this.#engine.digest, route))
+    await execution.run((events) => dispatch(events, markedBody(exchanged, attempt), running))
     await Promise.allSettled(answered)
   }
 

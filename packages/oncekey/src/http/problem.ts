@@ -1,5 +1,6 @@
 /** Turns an error of the layer itself into its answer: a problem document that AI SDKs read as well. */
-import { type ErrorCode, errorCatalogue, type IdempotencyError } from '../core/errors.ts'
+import { errorCatalogue } from '../core/catalogue.ts'
+import type { ErrorCode, IdempotencyError } from '../core/errors.ts'
 import { fieldNames } from './headers.ts'
 
 /** An answer ready to be sent; the sender adds the length of the body and the echoed key. */

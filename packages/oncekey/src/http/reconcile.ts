@@ -30,7 +30,8 @@ export async function reconcile(
   engine: Engine,
   codings: Codings,
 ): Promise<Concluded | undefined> {
-  if (!attempt.record.recovering) return undefined
+  // Where nobody can ask here, the code that is run can: it sees that its attempt is recovering.
+  if (!attempt.record.recovering || exchanged.get === undefined) return undefined
   let found = await find(exchanged, attempt)
   if (found.kind === 'absent') {
     await sleep(engine.clock, absentAfterMs)

@@ -2,7 +2,7 @@
 import type { Clock } from '../core/clock.ts'
 import type { Random } from '../core/random.ts'
 import { Idempotency, type IdempotencyOptions } from '../core/run.ts'
-import { recordedSteps } from '../steps/index.ts'
+import { stepsWhenAsked } from '../steps/index.ts'
 import { nodeDigest, systemClock, systemRandom } from './node.ts'
 
 /** The engine's options; `clock` and `random` replace the system's in tests. */
@@ -19,6 +19,6 @@ export function createIdempotency(options: CreateOptions): Idempotency {
     clock: options.clock ?? systemClock,
     random: options.random ?? systemRandom,
     digest: nodeDigest,
-    steps: recordedSteps(options),
+    steps: stepsWhenAsked(options),
   })
 }

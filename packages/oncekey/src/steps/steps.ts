@@ -1,35 +1,24 @@
 /** `attempt.step(name, execute)`: runs once per operation, whatever number of attempts that takes. */
 import { IdempotencyError } from '../core/errors.ts'
 import { type Fingerprint, inputFingerprint } from '../core/fingerprint.ts'
-import { type Classify, classOf } from '../core/outcome.ts'
-import { limits } from '../core/policy.ts'
-import type { StepExecute, StepOptions, StepPolicy, Steps, StepsHome, StepsOf } from '../core/step.ts'
-import { type Codec, isFinal } from '../core/value.ts'
+import { classOf } from '../core/outcome.ts'
+import type { StepExecute, StepOptions, StepPolicy, Steps, StepsHome } from '../core/step.ts'
+import { isFinal } from '../core/value.ts'
 import { encodeEntry, type StepEntry } from './entry.ts'
 import { changed, History, quoted } from './history.ts'
+import type { StepsOptions } from './index.ts'
 import { endedWith, type Kept, keptError, keptValue, tooLarge } from './value.ts'
-
-/** What holds for the steps of an engine. */
-interface StepsOptions {
-  readonly codec?: Codec
-  readonly classify?: Classify
-  /** Most bytes that the steps of one operation make together. Default 1 MiB, at most 16 MiB. */
-  readonly maxStepBytes?: number
-}
-
-/** The steps of an engine's attempts. Throws `config_invalid`. */
-export function recordedSteps(options: StepsOptions = {}): StepsOf {
-  const { maxStepBytes = limits.stepBytes } = options
-  if (!(maxStepBytes > 0 && maxStepBytes <= limits.mostStepBytes))
-    throw new IdempotencyError('config_invalid', `maxStepBytes must be 1 to ${limits.mostStepBytes}.`)
-  return (home) => new RecordedSteps(home, options, maxStepBytes)
-}
 
 /** What is known of a step when it is asked for. */
 interface Asked {
   readonly name: string
   readonly input: Fingerprint
   readonly policy: StepPolicy
+}
+
+/** The steps of one attempt. */
+export function recordedSteps(home: StepsHome, options: StepsOptions, mostBytes: number): Steps {
+  return new RecordedSteps(home, options, mostBytes)
 }
 
 class RecordedSteps implements Steps {

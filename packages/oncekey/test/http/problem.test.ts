@@ -2,7 +2,8 @@
 import Anthropic from '@anthropic-ai/sdk'
 import OpenAI from 'openai'
 import { describe, expect, it } from 'vitest'
-import { type ErrorCode, errorCatalogue, IdempotencyError } from '../../src/core/errors.ts'
+import { errorCatalogue } from '../../src/core/catalogue.ts'
+import { type ErrorCode, IdempotencyError } from '../../src/core/errors.ts'
 import { type ProblemAnswer, problem } from '../../src/http/problem.ts'
 
 function headersOf(answer: ProblemAnswer): Headers {

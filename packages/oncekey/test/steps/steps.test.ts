@@ -1,5 +1,5 @@
 /** Recorded steps: what runs again after a crash, what never does, and what is told when they are not the same. */
-import { describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 import type { IdempotencyError } from '../../src/core/errors.ts'
 import type { RunningAttempt } from '../../src/core/running.ts'
 import { final } from '../../src/core/value.ts'
@@ -11,6 +11,13 @@ import { type Fault, type FaultyCall, faultyStore } from '../../src/testing/faul
 const takeableMs = 33_000
 const operation = { key: 'document-1', scope: 'index' }
 const never = new Promise<never>(() => undefined)
+
+// The code of steps comes with the first of them, and a clock that is moved by hand would not wait for it.
+beforeAll(async () => {
+  const once = createIdempotency({ store: memoryStore(), onAbandoned: 'resume' })
+  expect(await once.run(operation, (attempt) => attempt.step('first', () => 1))).toBe(1)
+  await once.close()
+})
 
 /** Processes on one store. One that crashes is heard of no more: its store never answers it again. */
 function world(plan: (call: FaultyCall, count: number, ...args: readonly unknown[]) => Fault = () => undefined) {
