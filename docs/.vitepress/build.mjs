@@ -2,8 +2,8 @@
 import { fileURLToPath } from 'node:url'
 import { build, createServer } from 'vitepress'
 import { writeRepositoryPages } from './links.mjs'
-import { writeReference } from './reference.mjs'
 import { pagesBelow } from './navigation.mjs'
+import { writeReference } from './reference.mjs'
 
 const docs = fileURLToPath(new URL('..', import.meta.url))
 await writeReference()

@@ -7,7 +7,8 @@ const start = { sidebar: false, aside: false, pageClass: 'start' }
 
 export default {
   title: 'Oncekey',
-  description: 'The idempotency layer for AI APIs: one recorded outcome for a key, however often the request is retried.',
+  description:
+    'The idempotency layer for AI APIs: one recorded outcome for a key, however often the request is retried.',
   lang: 'en',
   srcExclude: ['**/node_modules/**'],
   outDir: '.vitepress/dist',

@@ -56,7 +56,8 @@ export function titleOf(page) {
 export function sidebar() {
   const shown = groups.map(({ text, pages = [], folder, collapsed = false }) => {
     const missing = pages.filter((page) => !existsSync(join(docs, `${page}.md`)))
-    if (missing.length > 0) throw new Error(`The group "${text}" of navigation.mjs names no page: ${missing.join(', ')}`)
+    if (missing.length > 0)
+      throw new Error(`The group "${text}" of navigation.mjs names no page: ${missing.join(', ')}`)
     return { text, collapsed, all: [...pages, ...(folder === undefined ? [] : pagesBelow(folder))] }
   })
   const placed = new Set(shown.flatMap(({ all }) => all))

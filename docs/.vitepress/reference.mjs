@@ -44,7 +44,9 @@ export async function writeReference() {
 
 /** TypeDoc calls a module by its file; users by its subpath. */
 function nameOf(file, doors) {
-  const door = doors.find(({ types }) => [`/dist/${file}.d.ts`, `/dist/${file}/index.d.ts`].some((end) => types.endsWith(end)))
+  const door = doors.find(({ types }) =>
+    [`/dist/${file}.d.ts`, `/dist/${file}/index.d.ts`].some((end) => types.endsWith(end)),
+  )
   if (door === undefined) throw new Error(`TypeDoc has a module ${file} that is no subpath of the library.`)
   return door.name
 }

@@ -110,7 +110,11 @@ describe('the states', () => {
   test('that the drawing leaves out are the ends of retention and what an operator purges', () => {
     const left = told.filter((way) => !drawn.includes(way))
     for (const [from, to, when = ''] of rows.filter(([a, b]) => left.includes(`${a} > ${b}`)))
-      expect([from, to, when]).toEqual([from, to, expect.stringMatching(/^(?:the same|its retention is over|the sweeper)/)])
+      expect([from, to, when]).toEqual([
+        from,
+        to,
+        expect.stringMatching(/^(?:the same|its retention is over|the sweeper)/),
+      ])
   })
   test('have every transition of record.ts and of the reducer in the table, by its name', () => {
     const named = (text: string) => new Set(text.match(/\bT\d+\b/g))
