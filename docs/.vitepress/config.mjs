@@ -2,23 +2,27 @@
 import { siteLinks, slugOf } from './links.mjs'
 import { sidebar } from './navigation.mjs'
 
+const icon = `<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'><circle cx='5' cy='8' r='3' fill='none' stroke='%232563eb' stroke-width='2'/><path d='M8 8h7M12 8v3' stroke='%232563eb' stroke-width='2'/></svg>`
+
 /** The start page has no sidebar and no outline: it is one screen. */
-const start = { sidebar: false, aside: false, pageClass: 'start' }
+const start = { sidebar: false, aside: false, pageClass: 'start', prev: false, next: false }
+
+/** Pages that only repeat code would drown the others in a search. */
+const unsearched = /^(?:api\/|generated\/repository\/(?!\w+\.md$))/
 
 export default {
   title: 'Oncekey',
   description:
     'The idempotency layer for AI APIs: one recorded outcome for a key, however often the request is retried.',
   lang: 'en',
+  head: [['link', { rel: 'icon', href: `data:image/svg+xml,${icon}` }]],
   srcExclude: ['**/node_modules/**'],
-  outDir: '.vitepress/dist',
   cacheDir: '../node_modules/.cache/vitepress',
   rewrites: (page) => page.replace(/(^|\/)README\.md$/, '$1index.md'),
   markdown: {
     anchor: { slugify: slugOf },
-    toc: { slugify: slugOf },
     headers: { slugify: slugOf },
-    languageAlias: { mjs: 'js' },
+    theme: { light: 'github-light', dark: 'github-dark' },
     config: siteLinks,
   },
   transformPageData: (page) => {
@@ -27,14 +31,24 @@ export default {
   themeConfig: {
     nav: [
       { text: 'Tutorial', link: '/tutorial' },
-      { text: 'How to', link: '/guide/library', activeMatch: '^/guide/' },
+      { text: 'How to', link: '/guide/servers', activeMatch: '^/guide/' },
       { text: 'Reference', link: '/reference/library', activeMatch: '^/(reference|api|generated/typedoc)/' },
-      { text: 'Explanation', link: '/explanation/protocol', activeMatch: '^/(explanation|adr|guarantee|benchmarks)' },
+      {
+        text: 'Explanation',
+        link: '/explanation/protocol',
+        activeMatch: '^/(explanation/|adr/|guarantee|benchmarks|generated/repository)',
+      },
       { text: 'Glossary', link: '/glossary' },
     ],
     sidebar: sidebar(),
     outline: [2, 3],
-    search: { provider: 'local' },
     docFooter: { prev: 'Before', next: 'Next' },
+    search: {
+      provider: 'local',
+      options: {
+        _render: (source, env, markdown) => (unsearched.test(env.relativePath) ? '' : markdown.render(source, env)),
+      },
+    },
   },
+  vite: { build: { chunkSizeWarningLimit: 1000 } },
 }

@@ -54,21 +54,23 @@ export function siteLinks(markdown) {
   })
 }
 
-/** Writes a page for everything outside of docs/ that a page links to, and for what those link to in their turn. */
-export function writeRepositoryPages(pages) {
-  rmSync(join(root, generated), { recursive: true, force: true })
-  const queue = pages.map((page) => `docs/${page}.md`)
-  const seen = new Set(queue)
-  for (const file of queue) {
-    if (!file.startsWith('docs/')) writePage(file)
+/** Everything outside of docs/ that these pages link to, and that those link to in their turn, by path in the repository. */
+export function linkedFiles(pages) {
+  const seen = new Set(pages.map((page) => `docs/${page}.md`))
+  for (const file of seen) {
     if (!file.endsWith('.md')) continue
     for (const [, link] of plain(readFileSync(join(root, file), 'utf8')).matchAll(/\]\(([^)\s]+)\)/g)) {
       const target = targetOf(file, link)
-      if (target === undefined || seen.has(target)) continue
-      seen.add(target)
-      queue.push(target)
+      if (target !== undefined) seen.add(target)
     }
   }
+  return [...seen].filter((file) => !file.startsWith('docs/'))
+}
+
+/** Writes a page for each of these. */
+export function writeRepositoryPages(files) {
+  rmSync(join(root, generated), { recursive: true, force: true })
+  for (const file of files) writePage(file)
 }
 
 function plain(markdown) {
@@ -79,7 +81,10 @@ function plain(markdown) {
 function writePage(file) {
   const to = join(root, 'docs', pageOf(file))
   mkdirSync(dirname(to), { recursive: true })
-  if (file.endsWith('.md')) return cpSync(join(root, file), to)
+  if (file.endsWith('.md')) {
+    cpSync(join(root, file), to)
+    return
+  }
   const body = statSync(join(root, file)).isDirectory() ? listOf(file) : codeOf(file)
   writeFileSync(to, `# ${file}\n\n${body}\n`)
 }

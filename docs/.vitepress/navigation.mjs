@@ -13,9 +13,9 @@ const groups = [
     text: 'How to: the gateway',
     pages: ['guide/gateway', 'guide/configuration', 'guide/batches', 'guide/long-work', 'guide/ledger'],
   },
-  { text: 'How to: your server', pages: ['guide/library'] },
+  { text: 'How to: your server', pages: ['guide/servers', 'guide/library'] },
   { text: 'How to: your client', pages: ['guide/client', 'guide/clients'] },
-  { text: 'How to: queues', pages: [] },
+  { text: 'How to: queues', pages: ['guide/queues'] },
   { text: 'How to: pipelines', pages: ['guide/steps'] },
   {
     text: 'How to: stores',
@@ -25,18 +25,24 @@ const groups = [
   { text: 'Reference', folder: 'reference', collapsed: true },
   { text: 'Reference: what is exported', folder: 'generated/typedoc', collapsed: true },
   { text: 'Explanation', pages: ['explanation/protocol', 'guarantee', 'guide/policies', 'benchmarks', 'glossary'] },
-  { text: 'For those who change it', pages: ['generated/repository/ARCHITECTURE'], folder: 'adr', collapsed: true },
+  {
+    text: 'For those who change it',
+    pages: ['generated/repository/ARCHITECTURE', 'generated/repository/CONTRIBUTING', 'api/README'],
+    folder: 'adr',
+    collapsed: true,
+  },
 ]
 
 /** Pages that are reached from another one and would only be in the way here. */
-const elsewhere = /^(?:README$|api\/|generated\/repository\/)/
+const elsewhere = /^(?:README$|api\/)/
 
-/** Every page of a folder below docs/, without its ending, in order. */
+/** Every page of a folder below docs/, without its ending, in order. What is generated counts where it is asked for. */
 export function pagesBelow(folder) {
   if (!existsSync(join(docs, folder))) return []
   return readdirSync(join(docs, folder), { recursive: true })
-    .filter((path) => path.endsWith('.md') && !path.includes('node_modules'))
+    .filter((path) => path.endsWith('.md') && !path.startsWith('node_modules'))
     .map((path) => join(folder, path).slice(0, -'.md'.length))
+    .filter((page) => folder !== '.' || !page.startsWith('generated/'))
     .sort((one, other) => placeOf(one).localeCompare(placeOf(other)))
 }
 
