@@ -23,7 +23,10 @@ export default {
     anchor: { slugify: slugOf },
     headers: { slugify: slugOf },
     theme: { light: 'github-light', dark: 'github-dark' },
-    config: siteLinks,
+    config: (markdown) => {
+      siteLinks(markdown)
+      breakableCode(markdown)
+    },
   },
   transformPageData: (page) => {
     if (page.relativePath === 'index.md') Object.assign(page.frontmatter, start)
@@ -51,4 +54,10 @@ export default {
     },
   },
   vite: { build: { chunkSizeWarningLimit: 1000 } },
+}
+
+/** A long name in a table may go on in the next line, behind an underscore or before a capital. */
+function breakableCode(markdown) {
+  const render = markdown.renderer.rules.code_inline
+  markdown.renderer.rules.code_inline = (...given) => render(...given).replace(/_|(?<=[a-z])(?=[A-Z])/g, '$&<wbr>')
 }
