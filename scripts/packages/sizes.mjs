@@ -6,7 +6,7 @@ import { build } from 'esbuild'
 const kib = 1024
 
 /** What comes with the first call that needs it, and not before: encryption, steps, values too large for one answer. */
-const later = ['*/encrypted-store.js', '*/steps.js', '*/whole.js']
+const later = ['*/encrypted-store.js', '*/steps.js', '*/whole.js', '*/operator.js', '*/late-claim.js']
 
 /** Doors with their limits, in bytes of minified, gzipped ESM. `core` is the room: everything a call of `run` goes through. */
 const doors = [

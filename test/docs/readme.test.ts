@@ -1,9 +1,12 @@
 /** What pages show is run: the README's library block against the build, twice, its request against the gateway; a backup. */
-import { execFileSync } from 'node:child_process'
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Queue } from 'bullmq'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { startRedis } from '../../scripts/services.mjs'
 import { blocks, root, section, textOf } from './markdown.ts'
 
 const readme = textOf('README.md')
@@ -52,6 +55,86 @@ describe('the library block', () => {
     expect(first).toBe('summary of Summarise the contract in three sentences. false true\n')
     expect(run()).toBe(first)
     expect(readFileSync(calls, 'utf8')).toBe('x')
+  })
+})
+
+/** A program that prints each call of the model, then `ready` when what it serves is there. */
+function start(name: string, text: string): { readonly child: ChildProcess; readonly printed: () => string } {
+  const path = join(folder, name)
+  writeFileSync(path, text)
+  const child = spawn(process.execPath, [path], { stdio: ['ignore', 'pipe', 'inherit'] })
+  children.push(child)
+  let printed = ''
+  child.stdout?.on('data', (bytes: Buffer) => {
+    printed += bytes.toString()
+  })
+  return { child, printed: () => printed }
+}
+
+const children: ChildProcess[] = []
+afterAll(() => {
+  for (const child of children) child.kill('SIGKILL')
+})
+
+describe('the route of Express', () => {
+  const [block] = blocks(section(readme, 'A route of Express')).filter(({ language }) => language === 'js')
+  const text = (block?.text ?? '').trimEnd()
+
+  test('is ten lines, and runs its handler once for two requests', async () => {
+    expect(text.split('\n').length).toBeLessThanOrEqual(10)
+    const program = text
+      .replace("'.oncekey'", JSON.stringify(join(place, 'express')))
+      .replace(
+        'app.listen(3000)',
+        "const server = app.listen(0, '127.0.0.1', () => console.log(server.address().port))",
+      )
+    const { printed } = start(
+      'express.mjs',
+      `const callModel = async (prompt) => (console.log('called'), 'summary of ' + prompt)\n${program}`,
+    )
+    await expect.poll(printed, { timeout: 10_000 }).toMatch(/^\d+\n/)
+    const port = Number(printed())
+    for (const how of ['executed', 'replayed']) {
+      const response = await fetch(`http://127.0.0.1:${port}/summaries`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', authorization: 'Bearer one', 'idempotency-key': '"a"' },
+        body: JSON.stringify({ prompt: 'it' }),
+      })
+      expect([response.headers.get('idempotency-status'), await response.json()]).toEqual([
+        how,
+        { summary: 'summary of it' },
+      ])
+    }
+    expect(printed()).toBe(`${port}\ncalled\n`)
+  })
+})
+
+describe('the worker of BullMQ', () => {
+  const [block] = blocks(section(readme, 'A worker of BullMQ')).filter(({ language }) => language === 'js')
+  const text = (block?.text ?? '').trimEnd()
+
+  test('is ten lines, and charges once for a job that comes twice', async () => {
+    expect(text.split('\n').length).toBeLessThanOrEqual(10)
+    const redis = await startRedis()
+    const connection = { host: redis.host, port: redis.port }
+    const queue = new Queue('invoices', { connection })
+    try {
+      const program = text.replace('6379', String(redis.port))
+      const charge = "const charge = async ({ invoice }) => (console.log('charged ' + invoice), invoice)"
+      const { child, printed } = start('bullmq.mjs', `${charge}\n${program}`)
+      const ended = once(child, 'close')
+      for (const invoice of ['a', 'a', 'b']) {
+        const job = await queue.add('charge', { invoice }, { jobId: `invoice-${invoice}`, removeOnComplete: true })
+        // BullMQ forgets a finished job: the second `a` is a new one for it.
+        await expect.poll(() => queue.getJob(job.id ?? ''), { timeout: 10_000 }).toBeUndefined()
+      }
+      expect(printed()).toBe('charged a\ncharged b\n')
+      child.kill('SIGKILL')
+      await ended
+    } finally {
+      await queue.close()
+      await redis.stop()
+    }
   })
 })
 

@@ -32,11 +32,12 @@ function call(method, id, head) {
   })
 }
 
-/** What the user of the library writes. The effect comes after `dispatching`, and is looked for first by who recovers. */
+/** What the user of the library writes. The effect comes after `dispatching`; under `reconcile` a later attempt looks for it first. */
 const handlerOf = (idOf) => async (message, attempt) => {
   const id = idOf(message)
   if (die === 'before') kill()
-  if (attempt.recovering && (await call('GET', id)) !== '0') return { found: true }
+  const looks = options.onAbandoned === 'reconcile' && attempt.number > 1
+  if (looks && (await call('GET', id)) !== '0') return { found: true }
   await attempt.dispatching()
   attempt.signal.throwIfAborted()
   const text = await call('POST', id, die === 'during' ? kill : undefined)

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { cpuMs } from '../../oncekey/test/cpu.ts'
 import { staysWithin } from '../src/server/within.ts'
 import { selfSigned } from './certificates.ts'
 import {
@@ -183,10 +184,11 @@ describe('a path that climbs out of the upstream’s prefix is refused, in any s
   })
 
   test('in time that grows with its length only', () => {
-    const startedMs = performance.now()
-    for (const part of ['..', '/..', '%2e', '%25', '%252e', '/a/..', ';', '/..;', '\\..', '%2525252e/'])
-      staysWithin(`/${part.repeat(60_000 / part.length)}`)
-    expect(performance.now() - startedMs).toBeLessThan(500)
+    const all = () => {
+      for (const part of ['..', '/..', '%2e', '%25', '%252e', '/a/..', ';', '/..;', '\\..', '%2525252e/'])
+        staysWithin(`/${part.repeat(60_000 / part.length)}`)
+    }
+    expect(cpuMs(all)).toBeLessThan(500)
   })
 })
 

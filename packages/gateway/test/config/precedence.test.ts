@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
+import { cpuMs } from '../../../oncekey/test/cpu.ts'
 import { loadGatewayConfig } from '../../src/config/load.ts'
 import { type GatewayRoute, type Match, optionsFor, Routes } from '../../src/server/routing.ts'
 
@@ -163,8 +164,6 @@ describe('a star', () => {
   ])('%s does not match %s', (path, asked) => expect(covers(path, asked)).toBe(false))
   test('costs no more than the length of the path, however many there are', () => {
     const rules = routesOf(`upstream: http://a\nroutes: [{ path: '${'/*a'.repeat(20)}/b' }]\n`)
-    const startedMs = performance.now()
-    rules.match('POST', '/a'.repeat(30_000))
-    expect(performance.now() - startedMs).toBeLessThan(500)
+    expect(cpuMs(() => rules.match('POST', '/a'.repeat(30_000)))).toBeLessThan(500)
   })
 })

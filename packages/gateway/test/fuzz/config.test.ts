@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, expect, test } from 'vitest'
+import { cpuMs } from '../../../oncekey/test/cpu.ts'
 import { readEncryption } from '../../src/config/encryption.ts'
 import { loadConfigFile, loadGatewayConfig } from '../../src/config/load.ts'
 import { fileKey, variable } from '../../src/config/option.ts'
@@ -133,9 +134,7 @@ test('a file whose aliases would unfold without end is refused, and in time', ()
         .join(', ')}]`,
     )
   writeFileSync(file, lines.join('\n'))
-  const startedMs = performance.now()
-  expect(refusing(() => loadConfigFile(file))).toBe('refused')
-  expect(performance.now() - startedMs).toBeLessThan(5_000)
+  expect(cpuMs(() => expect(refusing(() => loadConfigFile(file))).toBe('refused'))).toBeLessThan(5_000)
 })
 
 test('any flag and any variable is right or refused in one sentence', () => {

@@ -7,12 +7,12 @@ import type { Clock } from './clock.ts'
 import type { Digest } from './digest.ts'
 import { Hinted } from './hint.ts'
 import { type Instrument, Watch } from './instrument.ts'
-import { judge } from './judge.ts'
+import * as judge from './judge.ts'
 import type { RecordId } from './key.ts'
 import { type EncryptionParts, encryptedWhereAsked } from './late-store.ts'
 import { LeaseKeeper } from './lease.ts'
 import { type Asked, claimOf } from './operation.ts'
-import { outcomeOf, Patience } from './patience.ts'
+import { jittered, outcomeOf, Patience } from './patience.ts'
 import { loadPepper } from './pepper.ts'
 import { limits } from './policy.ts'
 import type { Random } from './random.ts'
@@ -58,6 +58,7 @@ export type Begun =
   /** The caller left while it waited. */
   | { readonly kind: 'left' }
 
+type Granted = Extract<Begun, { kind: 'granted' }>
 type GrantedAnswer = Extract<ClaimAnswer, { kind: 'granted' | 'yours' }>
 
 interface Ask {
@@ -182,7 +183,11 @@ export class Engine {
   /** Nobody in this process is asking for the record: claim it, and poll while another process runs it. */
   async #lead(asked: Asked, deadlineMs: number, waited: boolean, patience: Patience): Promise<Begun | undefined> {
     const live = this.#lives.open(asked.recordId)
-    const ask: Ask = { request: claimOf(asked, this.#attemptId()), sentMs: 0, failed: false }
+    const ask: Ask = {
+      request: claimOf(asked, base64url(this.random.bytes(16)) as AttemptId),
+      sentMs: 0,
+      failed: false,
+    }
     let hinted: Hinted | undefined
     let closed = false
     const close = (news: LiveNews): void => {
@@ -198,7 +203,11 @@ export class Engine {
         const answer = await this.#claim(ask)
         if (answer.kind === 'granted' || answer.kind === 'yours') {
           closed = true
-          return this.#granted(answer, live, asked, ask.sentMs)
+          const granted = this.#granted(answer, live, asked, ask.sentMs)
+          const isLate = this.clock.monotonicMs() >= granted.attempt.deadlineMs
+          return isLate && !(await (await import('./late-claim.ts')).stillHolds(this, granted.attempt))
+            ? undefined
+            : granted
         }
         if (answer.kind === 'held' && judge.isAbandonment(answer))
           this.#watch.observer?.({ kind: 'abandoned', recordId: asked.recordId })
@@ -211,7 +220,7 @@ export class Engine {
         if (leftMs <= 0) throw judge.inProgress(asked.recordId, asked.policy)
         polled = true
         hinted ??= new Hinted(this.calls.store, asked.recordId, this.clock)
-        const waiting = hinted.pause.bind(hinted, Math.min(leftMs, this.#jittered(pauseMs)))
+        const waiting = hinted.pause.bind(hinted, Math.min(leftMs, jittered(this.random, pauseMs)))
         await patience.wait(live, waiting)
       }
     } catch (error) {
@@ -261,20 +270,12 @@ export class Engine {
     }
   }
 
-  #granted(answer: GrantedAnswer, live: Live, asked: Asked, sentMs: number): Begun {
+  #granted(answer: GrantedAnswer, live: Live, asked: Asked, sentMs: number): Granted {
     const { record } = answer
     const by = answer.kind === 'granted' ? answer.by : 'yours'
     this.#watch.observer?.({ kind: 'granted', recordId: asked.recordId, by, attempt: record.attempt })
     const attempt = new Attempt(this.#home, live, asked.recordId, { record, by }, asked.policy, sentMs)
     return { kind: 'granted', by, attempt }
-  }
-
-  #attemptId(): AttemptId {
-    return base64url(this.random.bytes(16)) as AttemptId
-  }
-
-  #jittered(ms: number): number {
-    return ms * (0.75 + this.random.fraction() / 2)
   }
 
   /** One claim inside the store budget: tried again with the same attemptId, so that a lost answer is found (T2). */
@@ -290,11 +291,6 @@ export class Engine {
 
   /** Waits for the record that superseded an attempt to settle; undefined if it did not inside the wait. */
   outcomeOf(recordId: RecordId, waitMs: number): Promise<IdempotencyRecord | undefined> {
-    return outcomeOf(
-      () => this.calls.read(recordId),
-      this.clock,
-      (ms) => this.#jittered(ms),
-      waitMs,
-    )
+    return outcomeOf(this, recordId, waitMs)
   }
 }

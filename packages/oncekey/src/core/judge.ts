@@ -14,13 +14,13 @@ type Held = Extract<ClaimAnswer, { kind: 'held' }>
 const retryHintMs = { least: 1_000, most: 60_000 }
 
 /** Is this the request that the record was made for? */
-function matches(record: IdempotencyRecord, asked: Asked): boolean {
+export function matches(record: IdempotencyRecord, asked: Asked): boolean {
   if (record.fingerprint === asked.fingerprint) return true
   return asked.rawFingerprint !== '' && record.rawFingerprint === asked.rawFingerprint
 }
 
 /** Refuses a request that is not the one the record was made for (I7). */
-function sameRequest(record: IdempotencyRecord, asked: Asked): void {
+export function sameRequest(record: IdempotencyRecord, asked: Asked): void {
   if (matches(record, asked)) return
   const sentence =
     'This idempotency key was used for another request. Use a new key for a new request; the original still replays.'
@@ -28,18 +28,18 @@ function sameRequest(record: IdempotencyRecord, asked: Asked): void {
 }
 
 /** Was it this very claim that found the record's owner dead (T4)? An owner that ends so itself leaves its digest. */
-function isAbandonment({ record, nowMs }: Held): boolean {
+export function isAbandonment({ record, nowMs }: Held): boolean {
   return record.state === 'unknown' && record.settledAt === nowMs && record.outcomeDigest === ''
 }
 
 /** Is there nothing to wait for? Then everybody who waits in this process may judge the same answer. */
-function isFinal(held: Held, asked: Asked): boolean {
+export function isFinal(held: Held, asked: Asked): boolean {
   const { record } = held
   return record.state !== 'running' || record.dropped || (asked.joinStreams && record.head !== undefined)
 }
 
 /** The answer's meaning; undefined while the original runs. Throws IdempotencyError for refusals. */
-function answer(
+export function answer(
   claimed: Exclude<ClaimAnswer, { kind: 'granted' | 'yours' }>,
   asked: Asked,
   waited: boolean,
@@ -71,7 +71,7 @@ function answer(
   }
 }
 
-function inProgress(recordId: RecordId, policy: Policy, leftMs: number = policy.leaseMs / 3): IdempotencyError {
+export function inProgress(recordId: RecordId, policy: Policy, leftMs: number = policy.leaseMs / 3): IdempotencyError {
   const retryAfterMs = Math.min(Math.max(leftMs, retryHintMs.least), retryHintMs.most)
   const sentence =
     'The original request with this key is still running. Try again with the same key to get its outcome.'
@@ -84,19 +84,8 @@ function outcomeUnknown(recordId: RecordId): IdempotencyError {
   return new IdempotencyError('outcome_unknown', sentence, { recordId, safeToUseNewKey: false })
 }
 
-function notReplayable(recordId: RecordId): IdempotencyError {
+export function notReplayable(recordId: RecordId): IdempotencyError {
   const sentence =
     'The original request was executed, but its answer could not be kept. It is not run again; a new key would execute and bill it anew.'
   return new IdempotencyError('outcome_not_replayable', sentence, { recordId, safeToUseNewKey: false })
 }
-
-/** The judgements, by name. */
-export const judge: {
-  readonly matches: typeof matches
-  readonly sameRequest: typeof sameRequest
-  readonly isAbandonment: typeof isAbandonment
-  readonly isFinal: typeof isFinal
-  readonly answer: typeof answer
-  readonly inProgress: typeof inProgress
-  readonly notReplayable: typeof notReplayable
-} = { matches, sameRequest, isAbandonment, isFinal, answer, inProgress, notReplayable }

@@ -1,11 +1,12 @@
 /** How one operation waits for its running original, over polls and shared promises, and that it is told how long. */
+import type { StoreCalls } from './calls.ts'
 import { type Clock, sleep } from './clock.ts'
 import { IdempotencyError } from './errors.ts'
 import type { Watch } from './instrument.ts'
 import type { RecordId } from './key.ts'
 import { limits } from './policy.ts'
+import type { Random } from './random.ts'
 import type { IdempotencyRecord } from './record.ts'
-import type { ReadAnswer } from './store.ts'
 import type { Live, Lives } from './wait.ts'
 
 /** One operation's waiting, which may be for several executions in turn. */
@@ -43,19 +44,23 @@ export class Patience {
   }
 }
 
+/** A pause of about `ms`, so that many who wait do not come at once. */
+export function jittered(random: Random, ms: number): number {
+  return ms * (0.75 + random.fraction() / 2)
+}
+
 /** Waits for the record that superseded an attempt to settle; undefined if it did not inside the wait. */
 export async function outcomeOf(
-  read: () => Promise<ReadAnswer>,
-  clock: Clock,
-  jittered: (ms: number) => number,
+  { calls, clock, random }: { readonly calls: StoreCalls; readonly clock: Clock; readonly random: Random },
+  recordId: RecordId,
   waitMs: number,
 ): Promise<IdempotencyRecord | undefined> {
   const untilMs = clock.monotonicMs() + waitMs
   for (let pauseMs: number = limits.pollFirstMs; ; pauseMs = Math.min(pauseMs * limits.pollGrowth, limits.pollCapMs)) {
-    const answer = await read().catch(() => undefined)
+    const answer = await calls.read(recordId).catch(() => undefined)
     if (answer?.record?.state === 'completed') return answer.record
     const running = answer === undefined || answer.record?.state === 'running'
     if (!running || clock.monotonicMs() + pauseMs > untilMs) return undefined
-    await sleep(clock, jittered(pauseMs))
+    await sleep(clock, jittered(random, pauseMs))
   }
 }

@@ -1,6 +1,5 @@
 /** `run(operation, execute)`: the library's front door over the engine. */
 import type { Attempt, End, Settled } from './attempt.ts'
-import { base64url } from './base64url.ts'
 import type { Encryption } from './encryption.ts'
 import { type Begun, Engine, type EngineParts } from './engine.ts'
 import { IdempotencyError } from './errors.ts'
@@ -112,18 +111,9 @@ export class Idempotency {
     expected: IdempotencyRecord,
     to: { readonly released: true } | { readonly value: unknown },
   ): Promise<SettleAnswer['kind']> {
-    const { calls, random } = this.#engine
-    const ids = {
-      recordId: recordId as RecordId,
-      expected: expected.attemptId,
-      fresh: base64url(random.bytes(16)) as IdempotencyRecord['attemptId'],
-    }
-    const ask =
-      'released' in to
-        ? { ...ids, to: 'released' as const }
-        : { ...ids, to: 'completed' as const, outcome: this.#outcome(to.value) }
-    const [answer] = await calls.within('resolve', calls.store.resolve([ask]))
-    return answer?.kind ?? 'fenced'
+    const outcome = 'released' in to ? undefined : this.#outcome(to.value)
+    const { resolveRecord } = await import('./operator.ts')
+    return resolveRecord(this.#engine, recordId as RecordId, expected, outcome)
   }
 
   /**
@@ -132,11 +122,7 @@ export class Idempotency {
    */
   async purge(operation: Operation): Promise<PurgeAnswer['kind']> {
     const { recordId } = await this.#ask(operation)
-    const { calls } = this.#engine
-    const { record } = await calls.read(recordId)
-    if (record === undefined) return 'absent'
-    const [answer] = await calls.within('purge', calls.store.purge([{ recordId, expected: record.attemptId }]))
-    return answer?.kind ?? 'absent'
+    return (await import('./operator.ts')).purgeRecord(this.#engine, recordId)
   }
 
   /** Stops the sweeper and the renewals and waits for running work. The store stays open; close it afterwards. */
@@ -191,7 +177,7 @@ export class Idempotency {
       throw error
     }
     // After a commit this finds its own outcome there (T7).
-    const settled = await attempt.settle(this.#end(value), { value, record: attempt.record })
+    const settled = await attempt.settle(await this.#kept(attempt, value), { value, record: attempt.record })
     if (settled.kind === 'superseded') return this.#superseded(asked, settled, value, tell)
     tell({ status: 'executed' })
     return { value, status: 'executed', ...facts(asked, attempt.record), recorded: settled.kind === 'recorded' }
@@ -220,6 +206,18 @@ export class Idempotency {
     if (fate === 'lapse') attempt.lapse()
     else if (fate === 'unknown') await attempt.settle({ kind: 'unknown', digest: 'unknown' }, shared)
     else await attempt.settle({ kind: 'released', retryAfterMs: ending.retryAfterMs, digest: 'threw' }, shared)
+  }
+
+  /** What cannot be recorded was executed all the same: its record says so, and nobody executes it again. */
+  async #kept(attempt: Attempt, value: unknown): Promise<End> {
+    try {
+      return this.#end(value)
+    } catch (error) {
+      const rest = { offset: 0, bytes: new Uint8Array(0) }
+      const end = { kind: 'completed', outcome: 'omitted', head: valueHead(''), rest, digest: 'omitted' } as const
+      await attempt.settle(end, { error, record: attempt.record })
+      throw error
+    }
   }
 
   #end(value: unknown): End {

@@ -28,13 +28,20 @@ export function encodeValue(value: unknown, codec?: Codec): { readonly codec: st
   if (codec !== undefined) return { codec: codec.name, bytes: codec.encode(value) }
   if (value === undefined) return { codec: 'undefined', bytes: new Uint8Array(0) }
   if (value instanceof Uint8Array) return { codec: 'bytes', bytes: value }
-  const text = JSON.stringify(value)
-  if (text === undefined)
-    throw new IdempotencyError(
-      'config_invalid',
-      `A ${typeof value} cannot be recorded as JSON. Return a JSON value or bytes, or set the codec option.`,
-    )
-  return { codec: 'json', bytes: utf8.encode(text) }
+  return { codec: 'json', bytes: utf8.encode(jsonOf(value)) }
+}
+
+function jsonOf(value: unknown): string {
+  let cause: unknown
+  try {
+    const text = JSON.stringify(value)
+    if (text !== undefined) return text
+  } catch (error) {
+    // A bigint, or a value that holds itself.
+    cause = error
+  }
+  const sentence = `A ${typeof value} cannot be recorded as JSON. Return a JSON value or bytes, or set the codec option.`
+  throw new IdempotencyError('config_invalid', sentence, { cause })
 }
 
 /** The reverse of {@link encodeValue}. */

@@ -20,7 +20,7 @@ export function idempotency(options: HttpOptions<Request>): ExpressIdempotency {
   const middleware: RequestHandler = async (request, response, next) => {
     const { originalUrl: target, body: parsed } = request
     const served = await serveNode(host, { request, req: request, res: response, target, parsed })
-    if (served.kind === 'run') next()
+    if (served.kind === 'run') served.inside(next)
   }
   return Object.assign(middleware, { close: () => host.close() })
 }

@@ -4,6 +4,7 @@ import type { Encryption } from '../core/encryption.ts'
 import { Engine } from '../core/engine.ts'
 import { IdempotencyError } from '../core/errors.ts'
 import type { Observer } from '../core/events.ts'
+import type { Instrument, Observable } from '../core/instrument.ts'
 import { unavailable } from '../core/lost.ts'
 import { type PolicyOptions, policyOf } from '../core/policy.ts'
 import type { Random } from '../core/random.ts'
@@ -11,8 +12,9 @@ import type { Platform } from '../core/run.ts'
 import type { Store } from '../core/store.ts'
 import { BodyRoom } from './body-room.ts'
 import type { Dispatch, HttpCaller } from './caller.ts'
-import { Exchange } from './exchange.ts'
+import { Exchange, type Exchanged } from './exchange.ts'
 import type { RawHeaders } from './headers.ts'
+import { ObservedAccount } from './observed.ts'
 import { refuse } from './refuse.ts'
 import type { Codings } from './replay.ts'
 import { type Plan, planOf, type RouteOptions, routeDefaults } from './route.ts'
@@ -41,6 +43,8 @@ export interface HttpOptions<Request> extends Omit<HttpRouteOptions<Request>, 'o
   readonly maxStepBytes?: number
   /** Hears what nobody foresaw; the caller is told that there is something in the log. Default: `console.error`. */
   failed?(error: unknown): void
+  /** Told of the host once it is made: `observe` of `oncekey/otel`. */
+  observe?(host: Observable): void
   /** In place of the system's, for tests. */
   readonly clock?: Clock
   readonly random?: Random
@@ -103,6 +107,7 @@ export class Host<Request> {
       ...(encryption === undefined ? {} : { encryption }),
     })
     this.#exchange = new Exchange(this.#engine, codings, failed ?? reportToConsole)
+    options.observe?.(this)
   }
 
   /**
@@ -131,7 +136,7 @@ export class Host<Request> {
       const read = await hosted.body(room)
       if (read === undefined) return 'answered'
       const { tenant } = decided
-      const done = await this.#exchange.handle({
+      const done = await this.#observed({
         plan,
         route: route.options,
         request: { method: hosted.method, path, query, headers: read.headers, body: read.body },
@@ -146,6 +151,26 @@ export class Host<Request> {
     } finally {
       room.release()
     }
+  }
+
+  /** Puts an instrument around all covered requests from now on. */
+  observe(instrument: Instrument): void {
+    this.#engine.observe(instrument)
+  }
+
+  #observed(exchanged: Exchanged): Promise<'handled' | 'bypass'> {
+    const { instrument } = this.#engine
+    if (instrument === undefined) return this.#exchange.handle(exchanged)
+    return instrument.operation('http', async (tell) => {
+      const account = new ObservedAccount(instrument, tell)
+      const done = await this.#exchange.handle({
+        ...exchanged,
+        account,
+        dispatch: account.dispatched(exchanged.dispatch),
+      })
+      if (done === 'bypass') tell({ status: 'bypassed' })
+      return done
+    })
   }
 
   /** Takes no new covered request, tells running handlers (`signal`) and waits for them. Close the store afterwards. */

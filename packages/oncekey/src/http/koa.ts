@@ -25,7 +25,7 @@ export function idempotency(options: HttpOptions<Context>): KoaIdempotency {
     const { req, res, originalUrl: target, request } = context
     const { body: parsed } = request as { readonly body?: unknown }
     const served = await serveNode(host, { request: context, aliases: [request], req, res, target, parsed })
-    if (served.kind === 'run') return next()
+    if (served.kind === 'run') return served.inside(next)
     context.respond = false
     return undefined
   }

@@ -12,7 +12,7 @@ import {
   SetMetadata,
 } from '@nestjs/common'
 import { APP_INTERCEPTOR, Reflector } from '@nestjs/core'
-import { NEVER, type Observable, tap } from 'rxjs'
+import { NEVER, Observable, tap } from 'rxjs'
 import type { Host, HttpOptions, HttpRouteOptions } from './host.ts'
 import { lendHeaders, type ReplyOfFastify } from './node-reply.ts'
 import { nodeHost, serveNode } from './node-serve.ts'
@@ -89,7 +89,8 @@ class Interceptor implements NestInterceptor {
     if (served.kind === 'run') {
       forget?.()
       // Nest ends an answer that its handler had begun before it threw.
-      return next.handle().pipe(tap({ error: (error: unknown) => served.interrupt(error) }))
+      const handled = next.handle().pipe(tap({ error: (error: unknown) => served.interrupt(error) }))
+      return new Observable((subscriber) => served.inside(() => handled.subscribe(subscriber)))
     }
     reply?.hijack()
     // Nest would send a value; there is none to come.

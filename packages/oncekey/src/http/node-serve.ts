@@ -1,4 +1,5 @@
 /** A request of node:http on its way through a host: what Node, Express, Koa, Fastify and Nest have in common. */
+import { AsyncResource } from 'node:async_hooks'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { IdempotencyError } from '../core/errors.ts'
 import { nodeCodings } from '../platform/codings.ts'
@@ -33,6 +34,8 @@ export type NodeServed =
   /** The handler is to run now. */
   | {
       readonly kind: 'run'
+      /** Runs what leads to the handler in the async context of its attempt, so that its spans are the attempt's. */
+      inside<T>(run: () => T): T
       /** For a handler whose framework turns no error into an answer; resolves when that is sent. */
       fail(error: unknown): Promise<void>
       /** For one whose framework ends an answer that had begun as if it were whole. */
@@ -46,7 +49,12 @@ function notHttp1(): IdempotencyError {
   return new IdempotencyError('config_invalid', sentence)
 }
 
-const uncovered: NodeServed = { kind: 'run', fail: async () => undefined, interrupt: () => undefined }
+const uncovered: NodeServed = {
+  kind: 'run',
+  inside: (run) => run(),
+  fail: async () => undefined,
+  interrupt: () => undefined,
+}
 
 /** A host on Node's clock, chance, hashing and codings. */
 export function nodeHost<Request>(options: HttpOptions<Request>): Host<Request> {
@@ -89,7 +97,9 @@ export function serveNode<Request extends object>(
           captured.fail(error)
           await done
         }
-        resolve({ kind: 'run', fail, interrupt: (error) => captured.interrupt(error) })
+        const here = new AsyncResource('oncekey attempt')
+        const inside = <T>(run: () => T): T => here.runInAsyncScope(run)
+        resolve({ kind: 'run', inside, fail, interrupt: (error) => captured.interrupt(error) })
         return captured
       },
     }

@@ -30,7 +30,7 @@ export function idempotency(options: HttpOptions<IncomingMessage>): NodeIdempote
       const served = await serveNode(host, { request, req: request, res: response })
       if (served.kind === 'answered') return
       try {
-        await handler(request, response)
+        await served.inside(() => handler(request, response))
       } catch (error) {
         await served.fail(error)
         throw error

@@ -3,7 +3,7 @@ import { IdempotencyError } from '../core/errors.ts'
 import { type Fingerprint, inputFingerprint } from '../core/fingerprint.ts'
 import { classOf } from '../core/outcome.ts'
 import type { StepExecute, StepOptions, StepPolicy, Steps, StepsHome } from '../core/step.ts'
-import { isFinal } from '../core/value.ts'
+import { final, isFinal } from '../core/value.ts'
 import { encodeEntry, type StepEntry } from './entry.ts'
 import { changed, History, quoted } from './history.ts'
 import type { StepsOptions } from './index.ts'
@@ -85,7 +85,11 @@ class RecordedSteps implements Steps {
     } catch (error) {
       return this.#threw(asked, error)
     }
-    const kept = await keptValue(value, this.#options.codec, this.#mostBytes)
+    const kept = await keptValue(value, this.#options.codec, this.#mostBytes).catch((error: unknown) => {
+      // What can never be recorded is paid once all the same: the error is the step's outcome.
+      if (error instanceof IdempotencyError && error.code === 'config_invalid') return this.#threw(asked, final(error))
+      throw error
+    })
     await this.#keep(asked, kept)
     this.#open.delete(asked.name)
     return kept.codec === 'stream' ? endedWith(kept, undefined) : value

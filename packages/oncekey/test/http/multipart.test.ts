@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { parseMediaType } from '../../src/http/media.ts'
 import { MultipartReader, type Part } from '../../src/http/multipart.ts'
 import { nodeDigest } from '../../src/platform/node.ts'
+import { cpuMs } from '../cpu.ts'
 import { multipartParts } from './multipart-whole.ts'
 
 const bytes = (text: string) => Buffer.from(text, 'latin1')
@@ -130,10 +131,11 @@ describe('the parts of a multipart body', () => {
   ])('are looked for in linear time among %s', (_, piece) => {
     const boundary = 'b'.repeat(70)
     const body = bytes(`--${boundary}\r\n\r\n${piece.repeat(Math.floor(8_000_000 / piece.length))}`)
-    const start = performance.now()
-    expect(read(body, boundary)).toBeUndefined()
-    expect(read(body, boundary, 65_536)).toBeUndefined()
-    expect(performance.now() - start).toBeLessThan(2000)
+    const tookMs = cpuMs(() => {
+      expect(read(body, boundary)).toBeUndefined()
+      expect(read(body, boundary, 65_536)).toBeUndefined()
+    })
+    expect(tookMs).toBeLessThan(2000)
   })
 })
 
@@ -173,8 +175,6 @@ describe('the media type', () => {
     [`a/b${';'.repeat(60_000)}`],
     [`a/b;${'c'.repeat(60_000)}`],
   ])('is read in linear time', (field) => {
-    const start = performance.now()
-    parseMediaType(field)
-    expect(performance.now() - start).toBeLessThan(200)
+    expect(cpuMs(() => parseMediaType(field))).toBeLessThan(200)
   })
 })

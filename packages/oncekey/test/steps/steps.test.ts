@@ -426,6 +426,15 @@ describe('limits and faults', () => {
     expect((await here.start({ maxStepBytes: 2_000_000 }).run(work)).status).toBe('executed')
   })
 
+  test('a value that cannot be recorded is paid once, and told in each attempt', async () => {
+    const { start } = world()
+    const { paid, pay } = bill()
+    const process = start()
+    const run = () => process.run((attempt) => attempt.step('a', pay('a', 10n)))
+    for (let turn = 0; turn < 2; turn++) expect((await errorOf(run())).message).toContain('A bigint cannot be recorded')
+    expect(paid).toEqual(['a'])
+  })
+
   test('a stream that is too long is cancelled', async () => {
     const { start } = world()
     let cancelled = false
