@@ -63,7 +63,7 @@ function excess(): Promise<number> {
 describe('the site', () => {
   test('begins with one screen, and asks nobody else for anything', async () => {
     await page.goto(site)
-    expect(await page.locator('h1').innerText()).toContain('Oncekey')
+    expect(await page.locator('h1').textContent()).toContain('Oncekey')
     const table = await page.locator('.vp-doc table').boundingBox()
     expect((table?.y ?? 900) + (table?.height ?? 0)).toBeLessThan(860)
     expect([strangers, wrong]).toEqual([[], []])
@@ -73,11 +73,11 @@ describe('the site', () => {
     await page.locator('button.DocSearch-Button').click()
     await page.locator('input.search-input').fill('outcome_unknown')
     await page.locator('.results .result').first().waitFor()
-    const found = await page.locator('.results .result').allInnerTexts()
+    const found = await page.locator('.results .result').allTextContents()
     expect(found.join('\n')).toMatch(/Errors/)
     await page.locator('.results .result').filter({ hasText: 'Errors' }).first().click()
     await page.waitForURL(/reference\/errors\.html/)
-    expect(await page.locator('h1').innerText()).toContain('Errors')
+    expect(await page.locator('h1').textContent()).toContain('Errors')
     expect([strangers, wrong]).toEqual([[], []])
   })
   test('follows a link to another page, to a heading, and to a file of the repository', async () => {
@@ -88,15 +88,15 @@ describe('the site', () => {
     await page.goto(`${site}guide/library.html`)
     await page.locator('.vp-doc a', { hasText: 'examples/library.mjs' }).click()
     await page.waitForURL(/generated\/repository\/examples\/library\.mjs\.html$/)
-    expect(await page.locator('.vp-doc').innerText()).toContain(
+    expect(await page.locator('.vp-doc').textContent()).toContain(
       "import { createIdempotency, memoryStore } from 'oncekey'",
     )
     expect([strangers, wrong]).toEqual([[], []])
   })
   test('has the reference of every subpath, made from the code', async () => {
     await page.goto(`${site}generated/typedoc/oncekey/client.html`)
-    expect(await page.locator('#idempotentfetch').innerText()).toContain('idempotentFetch()')
-    expect(await page.locator('.vp-doc').innerText()).toContain('How often a call is asked again')
+    expect(await page.locator('#idempotentfetch').textContent()).toContain('idempotentFetch()')
+    expect(await page.locator('.vp-doc').textContent()).toContain('How often a call is asked again')
     expect(wrong).toEqual([])
   })
   test.each(['', 'tutorial.html', 'explanation/protocol.html', 'reference/flags.html', 'guide/queues.html'])(

@@ -1,4 +1,4 @@
-/** Every JavaScript and TypeScript snippet of the pages is compiled against the built packages, or is an excerpt of a file that a test runs. */
+/** Every JavaScript and TypeScript snippet of the pages is compiled against the built packages, or is in a file that a test runs. */
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -29,7 +29,9 @@ function snippetsOf(page: string, markdown: string): Snippet[] {
   )
 }
 
+/** The tutorial is run as a whole (tutorial.test.ts). */
 const written = pages
+  .filter((page) => page !== 'docs/tutorial.md')
   .filter((page) => page === 'README.md' || page === 'CONTRIBUTING.md' || /^(?:docs|packages|examples)\//.test(page))
   .flatMap((page) => snippetsOf(page, textOf(page)))
 

@@ -54,7 +54,7 @@ declare global {
   const Post: typeof NestPost
 
   // The reader's own calls.
-  function callModel(prompt: string, how: { signal: AbortSignal; fence: number }): Promise<string>
+  function callModel(prompt: string, how?: { signal: AbortSignal; fence: number }): Promise<string>
   function charge(order: unknown, how?: { signal: AbortSignal; fence: number }): Promise<Value>
   function chargeCard(order: Value, how: { signal: AbortSignal; fence: number }): Promise<Value>
   function createBatch(name: string, input?: Value): Promise<Value>
