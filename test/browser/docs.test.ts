@@ -77,17 +77,18 @@ describe('the site', () => {
     expect(found.join('\n')).toMatch(/Errors/)
     await page.locator('.results .result').filter({ hasText: 'Errors' }).first().click()
     await page.waitForURL(/reference\/errors\.html/)
-    expect(await page.locator('h1').textContent()).toContain('Errors')
+    await page.locator('h1', { hasText: 'Errors' }).waitFor()
     expect([strangers, wrong]).toEqual([[], []])
   })
   test('follows a link to another page, to a heading, and to a file of the repository', async () => {
     await page.goto(`${site}guide/library.html`)
     await page.locator('.vp-doc a', { hasText: 'endings' }).first().click()
     await page.waitForURL(/reference\/endings\.html#in-the-library$/)
-    expect(await page.locator('#in-the-library').isVisible()).toBe(true)
+    await page.locator('#in-the-library').waitFor()
     await page.goto(`${site}guide/library.html`)
     await page.locator('.vp-doc a', { hasText: 'examples/library.mjs' }).click()
     await page.waitForURL(/generated\/repository\/examples\/library\.mjs\.html$/)
+    await page.locator('h1', { hasText: 'examples/library.mjs' }).waitFor()
     expect(await page.locator('.vp-doc').textContent()).toContain(
       "import { createIdempotency, memoryStore } from 'oncekey'",
     )
@@ -112,6 +113,13 @@ describe('the site', () => {
       expect(wrong).toEqual([])
     },
   )
+  test('turns its drawing dark with the page', async () => {
+    const filter = () => page.locator('.vp-doc img').evaluate((image) => getComputedStyle(image).filter)
+    await page.goto(`${site}explanation/protocol.html`)
+    expect(await filter()).toBe('none')
+    await page.locator('button.VPSwitchAppearance').first().click()
+    expect(await filter()).toContain('invert')
+  })
   test('the control: a page that is not there, and one that is too wide, are noticed', async () => {
     await page.goto(`${site}guide/nothing.html`)
     expect(wrong).toEqual([`404 ${site}guide/nothing.html`])
