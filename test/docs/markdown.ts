@@ -17,12 +17,12 @@ export const pages: readonly string[] = [
   ...['docs', 'packages', 'examples', 'bench', 'test'].flatMap((folder) => below(folder, '.md')),
 ].sort()
 
-/** The files below a folder whose name ends so; nothing that is built or installed. */
+/** The files below a folder whose name ends so; nothing that is built, generated or installed. */
 export function below(folder: string, ending: string): string[] {
   return readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile() && entry.name.endsWith(ending))
     .map((entry) => relative(root, join(entry.parentPath, entry.name)))
-    .filter((path) => !/(^|\/)(?:node_modules|dist)\//.test(path))
+    .filter((path) => !/(^|\/)(?:node_modules|dist|docs\/generated)\//.test(path))
 }
 
 /** A row of a table: its cells, trimmed. */

@@ -1,0 +1,1 @@
+export function lostAnchors(dist: string): readonly string[]
