@@ -88,7 +88,9 @@ export class Idempotency {
     execute: (attempt: RunningAttempt) => T | Promise<T>,
     tell: Tell,
   ): Promise<RunResult<T>> {
-    const asked = await this.#askOpen(operation)
+    const ready = this.#engine.ready()
+    // Without a promise: nearly every call comes when the pepper is there.
+    const asked = ready instanceof Uint8Array ? this.#asked(ready, operation) : await this.#askOpen(ready, operation)
     if (asked === undefined) return this.#bypass('', execute, tell)
     const begun = await this.#engine.begin(asked)
     if (begun.kind === 'granted') return this.#engine.track(this.#execute(asked, begun, execute, tell))
@@ -131,21 +133,23 @@ export class Idempotency {
   }
 
   /** Undefined when the store was away before it could be asked for its pepper, and the operation may run unprotected. */
-  async #askOpen(operation: Operation): Promise<Asked | undefined> {
+  async #askOpen(ready: Promise<Uint8Array>, operation: Operation): Promise<Asked | undefined> {
+    let pepper: Uint8Array
     try {
-      const ready = this.#engine.ready()
-      if (!(ready instanceof Uint8Array)) await ready
+      pepper = await ready
     } catch (error) {
       const refused = error instanceof IdempotencyError && error.code !== 'store_unavailable'
       if (refused || !this.#policy.failOpen) throw error
       return undefined
     }
-    return this.#ask(operation)
+    return this.#asked(pepper, operation)
   }
 
   async #ask(operation: Operation): Promise<Asked> {
-    const ready = this.#engine.ready()
-    const pepper = ready instanceof Uint8Array ? ready : await ready
+    return this.#asked(await this.#engine.ready(), operation)
+  }
+
+  #asked(pepper: Uint8Array, operation: Operation): Asked {
     const { digest } = this.#engine
     const { key, scope = '', tenant = '', input } = operation
     return {
