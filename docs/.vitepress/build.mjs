@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { build, createServer } from 'vitepress'
 import { lostAnchors } from './anchors.mjs'
 import { linkedFiles, writeRepositoryPages } from './links.mjs'
-import { pagesBelow } from './navigation.mjs'
+import { pagesBelow, sidebar } from './navigation.mjs'
 import { writeReference } from './reference.mjs'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -15,18 +15,25 @@ const docs = join(root, 'docs')
 const dist = join(docs, '.vitepress/dist')
 const stamp = join(dist, 'made-of.txt')
 
-const files = linkedFiles(pagesBelow('.'))
-const digest = digestOf(['docs', 'packages/oncekey/dist', 'package-lock.json', ...files])
+try {
+  await make(linkedFiles(pagesBelow('.')))
+} catch (error) {
+  console.error(error.message)
+  process.exit(1)
+}
 
-if (process.argv.includes('--dev')) {
-  await generate()
-  const server = await createServer(docs)
-  await server.listen()
-  server.printUrls()
-} else if (existsSync(stamp) && readFileSync(stamp, 'utf8') === digest) {
-  console.log('The site is up to date.')
-} else {
-  await generate()
+async function make(files) {
+  const digest = digestOf(['docs', 'packages/oncekey/dist', 'package-lock.json', ...files])
+  const isServed = process.argv.includes('--dev')
+  if (!isServed && existsSync(stamp) && readFileSync(stamp, 'utf8') === digest) {
+    console.log('The site is up to date.')
+    return
+  }
+  await writeReference()
+  writeRepositoryPages(files)
+  // A page without a place is said here, and not in a stack of the configuration that VitePress could not load.
+  sidebar()
+  if (isServed) return serve()
   await build(docs)
   const lost = lostAnchors(dist)
   if (lost.length > 0) throw new Error(lost.join('\n'))
@@ -36,9 +43,10 @@ if (process.argv.includes('--dev')) {
   )
 }
 
-async function generate() {
-  await writeReference()
-  writeRepositoryPages(files)
+async function serve() {
+  const server = await createServer(docs)
+  await server.listen()
+  server.printUrls()
 }
 
 function isPage(name) {
