@@ -96,8 +96,7 @@ export class Kept {
     for (const [endMs, { counts }] of this.#own.get(digest) ?? []) heaps.push(heapOf(endMs, counts))
     // What runs may leave nothing, and soon.
     heaps.push({ endMs: nowMs + soonestMs, records: this.#running.get(digest) ?? 0, bytes: 0 })
-    const there = heaps.filter(({ endMs }) => endMs > nowMs)
-    return overShare(this.#parts.share, there, nowMs)
+    return overShare(this.#parts.share, heaps, nowMs)
   }
 
   /** Reads what is there, and goes on reading. Rejects when the store does not answer. */

@@ -19,12 +19,12 @@ export interface Heap {
 /** A client that retries by itself does so within a minute (http.md, Answers); whoever has to wait for longer is told to stop. */
 const soonMs = 60_000
 
-/** The refusal of one who keeps as much as he may, or more; undefined where there is room. */
+/** The refusal of one who keeps as much as he may, or more; undefined where there is room. Heaps may be over already. */
 export function overShare(share: Share, heaps: readonly Heap[], nowMs: number): IdempotencyError | undefined {
   const over = (['records', 'bytes'] as const)
     .map((what) => ({ what, freeMs: freeMs(what, share[what], heaps, nowMs) }))
     .sort((a, b) => b.freeMs - a.freeMs)[0]
-  if (over === undefined || over.freeMs === 0) return undefined
+  if (over === undefined || over.freeMs <= 0) return undefined
   const kept = over.what === 'records' ? 'recorded outcomes' : 'bytes of recorded outcomes'
   const sentence = `Your share of this gateway, ${share[over.what]} ${kept}, is taken. Nothing was executed; what is recorded is still answered. Send new requests in ${inWords(over.freeMs)}, when some of it has expired or ended.`
   return new IdempotencyError('quota_exceeded', sentence, {
@@ -33,7 +33,7 @@ export function overShare(share: Share, heaps: readonly Heap[], nowMs: number): 
   })
 }
 
-/** How long until there is less than the most; 0 where there is. */
+/** How long until there is less than the most; 0 or less where there is. */
 function freeMs(what: keyof Share, most: number | undefined, heaps: readonly Heap[], nowMs: number): number {
   if (most === undefined) return 0
   let left = heaps.reduce((sum, heap) => sum + heap[what], 0)

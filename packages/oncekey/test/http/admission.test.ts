@@ -103,7 +103,7 @@ describe('a tenant that has what it may keep', () => {
   })
 
   test('gets no answer without a key either, but for a retry of what was executed', async () => {
-    const here = shared()
+    const here = shared({ keyless: 'retries' })
     const first = here.send({ count: 0 })
     await here.clock.advance(1)
     first.caller.leave()
