@@ -33,7 +33,7 @@ async function opened(
   heard: Observer,
 ): Promise<OpenedEngine> {
   const { store, close } = await openStore(config.store, { migrate: config.migrate, existing: false })
-  const ledger = openLedger(store, pricesOf(config), log, metrics)
+  const ledger = openLedger(store, pricesOf(config), log, metrics, config.tenantShare)
   const engine = new Engine({
     store,
     skewMs: config.route.policy.skewMs,
@@ -50,6 +50,7 @@ async function opened(
     ...(config.encryption === undefined ? {} : { encryption: config.encryption }),
   })
   await engine.ready()
+  await ledger.kept?.start()
   return {
     engine,
     ledger,

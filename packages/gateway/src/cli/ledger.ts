@@ -1,10 +1,10 @@
 /** The ledger of a gateway: its prices by upstream, its store calls bounded in time. */
-import { base64url, systemClock, systemRandom } from 'oncekey/http'
+import { base64url, nodeDigest, systemClock, systemRandom } from 'oncekey/http'
 import type { Store } from 'oncekey/store'
 import type { Logger } from 'pino'
 import type { Metrics } from '../admin/index.ts'
 import type { GatewayConfig } from '../config/index.ts'
-import { Ledger, Prices } from '../ledger/index.ts'
+import { type KeptOptions, Ledger, Prices, type Share } from '../ledger/index.ts'
 import { pretendPrice } from '../sandbox/index.ts'
 
 /** As for the engine's own calls (protocol.md, Store outage). */
@@ -36,13 +36,20 @@ export function pricesOf({
   )
 }
 
-/** A ledger that writes under a name of its own. */
-export function openLedger(store: Store, prices: ReadonlyMap<string, Prices>, log: Logger, metrics?: Metrics): Ledger {
+/** A ledger that writes under a name of its own; with a share it also counts what tenants keep. */
+export function openLedger(
+  store: Store,
+  prices: ReadonlyMap<string, Prices>,
+  log: Logger,
+  metrics?: Metrics,
+  share?: Share,
+): Ledger {
   return new Ledger({
     store: {
       tally: (tallies) => inTime(store.tally(tallies)),
-      tallies: (cursor) => inTime(store.tallies(cursor)),
+      tallies: (cursor, prefix) => inTime(store.tallies(cursor, prefix)),
     },
+    ...(share === undefined ? {} : { keeping: keepingOf(share, log) }),
     writer: base64url(systemRandom.bytes(12)),
     prices,
     ...(metrics === undefined ? {} : { counted: metrics.counted.bind(metrics) }),
@@ -60,6 +67,21 @@ export function openLedger(store: Store, prices: ReadonlyMap<string, Prices>, lo
       log.error({ reason }, 'the ledger could not be written; its counts are kept and tried again')
     },
   })
+}
+
+const utf8 = new TextEncoder()
+
+function keepingOf(share: Share, log: Logger): KeptOptions {
+  return {
+    share,
+    digest: (tenant) => nodeDigest.sha256(utf8.encode(tenant)),
+    monotonicMs: systemClock.monotonicMs,
+    fraction: systemRandom.fraction,
+    inexact: (error) => {
+      const reason = error instanceof Error ? error.message : String(error)
+      log.error({ reason }, 'what tenants keep is not all known; their quota goes by what is')
+    },
+  }
 }
 
 function inTime<T>(call: Promise<T>): Promise<T> {

@@ -30,7 +30,7 @@ export function schemaOf(spec: OptionSpec): z.ZodType {
 
 const kinds: { readonly [K in OptionKind]: (spec: OptionSpec) => z.ZodType<KindValues[K]> } = {
   duration: ({ leastMs }) => duration(leastMs ?? 0),
-  size: () => size,
+  size: ({ leastBytes }) => size(leastBytes ?? 0),
   integer: ({ bounds }) => integer(bounds?.[0] ?? 0, bounds?.[1] ?? Number.MAX_SAFE_INTEGER),
   boolean: () => boolean,
   choice: ({ words = [] }) => choice(words),
@@ -76,18 +76,23 @@ const unitsBytes: Readonly<Record<string, number>> = { b: 1, kb: 1024, mb: 1024 
 const wantedSize = 'must be a size such as 512kb, 64mb or 1gb'
 
 /** Bytes of `512kb`, `64mb`, `1gb`, or a plain number of bytes. */
-const size: z.ZodType<number> = z
-  .union(
-    [
-      wholeNumber(0, Number.MAX_SAFE_INTEGER, wantedSize),
-      matching(/^\s*\d+(?:\.\d+)?(?:[bB]|[kKmMgG][bB])?\s*$/, wantedSize),
-    ],
-    { error: wantedSize },
-  )
-  .transform((written) => {
-    const [, digits, unit = 'b'] = /^([\d.]+)([a-z]*)$/.exec(String(written).trim().toLowerCase()) ?? []
-    return Math.floor(Number(digits) * (unitsBytes[unit] ?? 1))
-  })
+function size(leastBytes: number): z.ZodType<number> {
+  return z
+    .union(
+      [
+        wholeNumber(leastBytes, Number.MAX_SAFE_INTEGER, wantedSize),
+        matching(/^\s*\d+(?:\.\d+)?(?:[bB]|[kKmMgG][bB])?\s*$/, wantedSize),
+      ],
+      { error: wantedSize },
+    )
+    .refine((written) => bytes(written) >= leastBytes, { error: 'must be more than 0' })
+    .transform(bytes)
+}
+
+function bytes(written: string | number): number {
+  const [, digits, unit = 'b'] = /^([\d.]+)([a-z]*)$/.exec(String(written).trim().toLowerCase()) ?? []
+  return Math.floor(Number(digits) * (unitsBytes[unit] ?? 1))
+}
 
 /** A whole number, also in quotes: templates of configuration files put everything into quotes. */
 export function integer(least: number, most: number): z.ZodType<number> {

@@ -1,7 +1,7 @@
 /** The gateway's configuration, built from its settings. */
 import type { Encryption } from 'oncekey/http'
 import { reconcilerFor } from 'oncekey/providers'
-import type { OwnPrice } from '../ledger/index.ts'
+import type { OwnPrice, Share } from '../ledger/index.ts'
 import type { GatewayRoute, RouteRule, UpstreamRoutes } from '../server/index.ts'
 import { type AdminConfig, adminOf } from './admin.ts'
 import { readEncryption } from './encryption.ts'
@@ -36,6 +36,8 @@ export interface GatewayConfig {
   readonly tls: TlsIdentity | undefined
   /** Of each process; undefined: no quota. */
   readonly tenantRequests: number | undefined
+  /** Over all processes; undefined: no quota. */
+  readonly tenantShare: Share | undefined
   readonly stopGraceMs: number
   /** Undefined: there is no admin side. */
   readonly admin: AdminConfig | undefined
@@ -97,6 +99,7 @@ function build(settings: Settings, upstreams: readonly NamedUpstream[]): Gateway
     encryption: readEncryption(settings.get('encryption-key-file'), settings.origin('encryption-key-file')),
     tls: readTls(named('tls-cert'), named('tls-key')),
     tenantRequests: settings.get('tenant-requests'),
+    tenantShare: shareOf(settings.get('tenant-records'), settings.get('tenant-bytes')),
     stopGraceMs: settings.get('stop-grace'),
     admin: adminOf(settings),
     log: settings.get('log'),
@@ -104,6 +107,10 @@ function build(settings: Settings, upstreams: readonly NamedUpstream[]): Gateway
     rules,
     routes: new Map(upstreams.map((upstream) => [upstream.name, routesOf(settings, upstream, rules)])),
   }
+}
+
+function shareOf(records: number | undefined, bytes: number | undefined): Share | undefined {
+  return records === undefined && bytes === undefined ? undefined : { records, bytes }
 }
 
 /** A rule of the file and what it says. */

@@ -30,6 +30,8 @@ export interface OptionSpec {
   readonly bounds?: readonly [number, number]
   /** Of a duration, ms. */
   readonly leastMs?: number
+  /** Of a size. */
+  readonly leastBytes?: number
   /** May stand in a route of the configuration file too. */
   readonly perRoute?: boolean
   /** Only in a file: no flag, no variable. */

@@ -119,6 +119,22 @@ const flagOptions = [
     help: 'most requests of one tenant that run or wait in a process, and its share of the memory for bodies',
   },
   {
+    flag: 'tenant-records',
+    kind: 'integer',
+    default: '',
+    placeholder: 'N',
+    bounds: [1, 1_000_000_000],
+    help: 'most outcomes of one tenant that are kept, over all processes; then it executes nothing anew',
+  },
+  {
+    flag: 'tenant-bytes',
+    kind: 'size',
+    default: '',
+    placeholder: 'SIZE',
+    leastBytes: 1,
+    help: 'the same for the bytes of their bodies',
+  },
+  {
     flag: 'dangerously-allow-anonymous',
     kind: 'boolean',
     default: 'false',

@@ -2,6 +2,7 @@
 import type { Account, Executed } from 'oncekey/http'
 import type { Usage } from 'oncekey/providers'
 import { type AskedFor, askedModel } from './asked.ts'
+import type { Kept } from './kept.ts'
 import type { Prices } from './price.ts'
 import type { Counts, RowKey, Spared } from './row.ts'
 import { bounded, routeOf, tenantLabel } from './row.ts'
@@ -21,6 +22,8 @@ export interface Book {
   today(): string
   /** `now`: it was paid, so it goes to the store with the settlement; what was spared may wait a second. */
   count(key: RowKey, counts: Counts, now: boolean): void
+  /** Undefined where tenants may keep as much as there is room for. */
+  readonly kept: Pick<Kept, 'add' | 'begin'> | undefined
 }
 
 /** One request's account. */
@@ -35,6 +38,9 @@ export class RequestAccount implements Account {
   /** Replays of a batch that is run again are told apart from those of clients. */
   readonly #replayed: Spared
   #tenant = ''
+  #label = ''
+  /** Says that the execution this request has begun runs no more. */
+  #end: (() => void) | undefined
 
   constructor(book: Book, asked: AskedFor, replayed: Spared = 'replayed') {
     this.#book = book
@@ -43,16 +49,20 @@ export class RequestAccount implements Account {
   }
 
   named(tenant: string, recordId: string): void {
-    this.#tenant = tenantLabel(tenant)
+    this.#tenant = tenant
+    this.#label = tenantLabel(tenant)
     this.recordId = recordId
   }
 
   granted(attempt: number, by: string): void {
     this.attempt = attempt
+    this.#end = this.#book.kept?.begin(this.#tenant)
     if (by === 'takeover') this.#count(this.#model(undefined), { lost: 1 }, true)
   }
 
-  executed({ class: ending, status, usage, drained }: Executed): Note | undefined {
+  executed({ class: ending, status, usage, drained, keptBytes, keptMs }: Executed): Note | undefined {
+    this.ended()
+    if (keptBytes !== undefined) this.#book.kept?.add(this.#tenant, keptBytes, keptMs)
     if (ending === 'not_executed') {
       this.#count(this.#model(usage), { notExecuted: 1 }, false)
       return undefined
@@ -69,6 +79,12 @@ export class RequestAccount implements Account {
     return this.note
   }
 
+  /** Nothing of this request runs any more, whatever became of it. */
+  ended(): void {
+    this.#end?.()
+    this.#end = undefined
+  }
+
   spared(how: 'replayed' | 'joined', note: unknown): void {
     const read = noteOf(note)
     this.note = read
@@ -80,7 +96,7 @@ export class RequestAccount implements Account {
 
   #count(model: string, counts: Counts, now: boolean): void {
     const { upstream, method, path } = this.#asked
-    const key = { day: this.#book.today(), tenant: this.#tenant, upstream, route: routeOf(method, path), model }
+    const key = { day: this.#book.today(), tenant: this.#label, upstream, route: routeOf(method, path), model }
     this.#book.count(key, counts, now)
   }
 

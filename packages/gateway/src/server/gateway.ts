@@ -163,6 +163,7 @@ export class Gateway {
       refuse(caller, known, { path }, { key: asked.key, waitSeconds: undefined })
     }
     asked.guest?.leave()
+    asked.account?.ended()
     this.#connections.end(connection)
     if (this.#parts.served !== undefined) this.#parts.served(served(method, path, startedMs, caller, asked))
     if (this.#connections.open === 0) this.#idle?.()
@@ -223,6 +224,7 @@ export class Gateway {
       request: { method, path: place.path, query: place.query, headers: request.rawHeaders, body, streamed },
       caller,
       account,
+      admits: this.#parts.ledger.kept?.admits,
       dispatch: (events, marked) => {
         const headers = headersFor(request, route, held)
         const sent = marked === undefined ? held.send : Buffer.from(marked)

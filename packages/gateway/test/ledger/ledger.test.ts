@@ -57,7 +57,8 @@ function account(
   return made
 }
 
-const final = { class: 'final', status: 200, usage, drained: false } as const
+const unkept = { keptBytes: undefined, keptMs: dayMs } as const
+const final = { class: 'final', status: 200, usage, drained: false, ...unkept } as const
 const all = { by: [] } as const
 
 describe('an account', () => {
@@ -90,10 +91,10 @@ describe('an account', () => {
     const store = memoryStore()
     const desk = open(store)
     const silent = account(desk).executed({ ...final, usage: undefined })
-    account(desk).executed({ class: 'indeterminate', status: undefined, usage: undefined, drained: false })
-    account(desk).executed({ class: 'indeterminate', status: 500, usage: undefined, drained: false })
-    account(desk).executed({ class: 'final', status: 400, usage: undefined, drained: false })
-    account(desk).executed({ class: 'not_executed', status: 429, usage: undefined, drained: false })
+    account(desk).executed({ class: 'indeterminate', status: undefined, usage: undefined, drained: false, ...unkept })
+    account(desk).executed({ class: 'indeterminate', status: 500, usage: undefined, drained: false, ...unkept })
+    account(desk).executed({ class: 'final', status: 400, usage: undefined, drained: false, ...unkept })
+    account(desk).executed({ class: 'not_executed', status: 429, usage: undefined, drained: false, ...unkept })
     const unpriced = account(desk).executed({ ...final, usage: { ...usage, model: 'nobody' } })
     account(desk).spared('replayed', silent)
     account(desk).spared('replayed', unpriced)
@@ -203,7 +204,7 @@ describe('a ledger', () => {
     const adding: Pick<Store, 'tally' | 'tallies'> = {
       tally: (tallies) =>
         store.tally(tallies.map((one, at) => ({ ...one, writer: `${one.writer}${Math.random()}${at}` }))),
-      tallies: (cursor) => store.tallies(cursor),
+      tallies: (cursor, prefix) => store.tallies(cursor, prefix),
     }
     const desk = open(faultyStore({ ...store, ...adding } as Store, () => undefined))
     for (let at = 0; at < 3; at++) {

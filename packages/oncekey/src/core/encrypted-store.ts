@@ -155,8 +155,8 @@ class EncryptedStore implements Store {
     return this.#store.tally(tallies)
   }
 
-  tallies(cursor: string | undefined): Promise<TallyPage> {
-    return this.#store.tallies(cursor)
+  tallies(cursor: string | undefined, prefix?: string): Promise<TallyPage> {
+    return this.#store.tallies(cursor, prefix)
   }
 
   diagnose(): Promise<readonly Finding[]> {

@@ -219,7 +219,8 @@ export interface StoreCapabilities {
  *     the error is `unreadable()`, and the others are asked again without it.
  * S19 An adopted keyless entry goes to one retry only.
  * S20 `purge` removes a record of the expected attempt, and its bytes, unless it runs.
- * S21 `tally` replaces what a writer has counted under a name, as durably as a settle; `tallies` answers all that is kept.
+ * S21 `tally` replaces what a writer has counted under a name, as durably as a settle; `tallies` answers all that is kept,
+ *     or all of it whose name begins with the prefix.
  * S22 `resolve` as `cancelled` ends only what runs: as `released` where its policy lets it run again, else as `unknown`.
  * S23 `settle` as `step` keeps a value under its name, in the place of one that is there, as durably as an end. T3 and T9
  *     keep the steps for the next attempt; T6 and T8 to `completed`, T10, T11 and T12 remove them. `steps` answers them all.
@@ -241,7 +242,8 @@ export interface Store {
   sweep(limit: number, skewMs: number): Promise<SweepReport>
   meta(name: string, ifAbsent: Uint8Array): Promise<Uint8Array>
   tally(tallies: readonly Tally[]): Promise<void>
-  tallies(cursor: string | undefined): Promise<TallyPage>
+  /** `prefix` is ASCII and the same for every page; a store that keeps names in order reads no others for it. */
+  tallies(cursor: string | undefined, prefix?: string): Promise<TallyPage>
   /** Looks at the database's setup, and changes nothing. */
   diagnose(): Promise<readonly Finding[]>
   /**

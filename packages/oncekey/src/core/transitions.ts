@@ -10,7 +10,7 @@ export interface StoreTime {
 }
 
 /** Is nothing of a record worth keeping any more? */
-export function lastExpiryPassed(record: IdempotencyRecord, now: StoreTime): boolean {
+export function lastExpiryPassed(record: IdempotencyRecord, now: Pick<StoreTime, 'wallMs'>): boolean {
   return record.state !== 'running' && now.wallMs >= Math.max(record.outcomeExpiresAt, record.tombstoneExpiresAt)
 }
 

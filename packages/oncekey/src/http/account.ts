@@ -13,6 +13,10 @@ export interface Executed {
   readonly usage: Usage | undefined
   /** Its caller had gone: it was finished for a retry to come. */
   readonly drained: boolean
+  /** Bytes of body about to be kept of it: 0 where they are omitted, undefined where there is no outcome to keep. */
+  readonly keptBytes: number | undefined
+  /** How long an outcome is kept. */
+  readonly keptMs: number
 }
 
 /** One request's own; must not throw. */

@@ -174,11 +174,13 @@ export class Execution implements UpstreamEvents {
     const live = this.#live
     if (this.#mode !== 'live' || live === undefined) return
     this.#mode = 'over'
-    if (!(await live.finish(clean, (usage) => this.#conclusion.streamed(live.status, usage)))) {
+    const { recording, status } = live
+    const kept = (): number => (recording.dropped ? 0 : recording.length)
+    if (!(await live.finish(clean, (usage) => this.#conclusion.streamed(status, usage, kept())))) {
       // Settled first and cut afterwards, so that a retry never joins a dying stream.
-      await this.#conclusion.truncated(live.status)
+      await this.#conclusion.truncated(status)
       await this.#parts.leaving()
-      live.recording.cut()
+      recording.cut()
     }
     this.#resolve()
   }

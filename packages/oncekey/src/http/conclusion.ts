@@ -52,7 +52,8 @@ export class Conclusion {
     const { digest, route, attempt } = this.#parts
     const ending = this.classOf(head, true)
     const answer = { status: head.status, headers: answerHeaders(head.headers), body }
-    const note = this.#note(ending.class, head.status, this.#usage(head, body))
+    const kept = ending.class === 'final' ? body.length : undefined
+    const note = this.#note(ending.class, head.status, this.#usage(head, body), kept)
     if (ending.class !== 'final') {
       const settled = await this.#endAs(ending.class, ending.retryAfterMs, { answer })
       return { answer, settled: settled?.kind === 'superseded' ? settled : undefined }
@@ -109,9 +110,9 @@ export class Conclusion {
     await this.#endAs('indeterminate', 0, undefined)
   }
 
-  /** Tells the account of a stream that is whole; answers what it wants to be kept. */
-  streamed(status: number, usage: Usage | undefined): unknown {
-    return this.#note('final', status, usage)
+  /** Tells the account of a stream that is whole, of so many bytes; answers what it wants to be kept. */
+  streamed(status: number, usage: Usage | undefined, bytes: number): unknown {
+    return this.#note('final', status, usage, bytes)
   }
 
   /** Broken off by an operator: it may have been paid. */
@@ -119,9 +120,10 @@ export class Conclusion {
     this.#note('indeterminate', status, undefined)
   }
 
-  #note(ending: EndingClass, status: number | undefined, usage: Usage | undefined): unknown {
-    const { account, caller } = this.#parts
-    return account?.executed({ class: ending, status, usage, drained: caller.hasLeft })
+  #note(ending: EndingClass, status: number | undefined, usage: Usage | undefined, keptBytes?: number): unknown {
+    const { account, attempt, caller } = this.#parts
+    const keptMs = attempt.policy.retentionMs
+    return account?.executed({ class: ending, status, usage, drained: caller.hasLeft, keptBytes, keptMs })
   }
 
   #usage({ headers }: Head, body: Uint8Array): Usage | undefined {

@@ -6,6 +6,7 @@ import type { Asked } from '../core/operation.ts'
 import { runningAttempt } from '../core/running.ts'
 import type { Get } from '../providers/index.ts'
 import type { Account } from './account.ts'
+import { admit } from './admission.ts'
 import type { Dispatch, HttpCaller, HttpRequest } from './caller.ts'
 import { Execution, type ExecutionReport } from './capture.ts'
 import { committing } from './commit.ts'
@@ -15,7 +16,7 @@ import { echoOf, Identities, type Identity, policyFor } from './identity.ts'
 import { type Left, leave } from './keyless.ts'
 import { pump } from './pump.ts'
 import { markedBody, reconcile } from './reconcile.ts'
-import { refusalOf, refuse, withRecord } from './refuse.ts'
+import { refusalOf, refuse, unreadBack, withRecord } from './refuse.ts'
 import { type Codings, join, joinHere, type ReplayParts, replay, sendDecoded } from './replay.ts'
 import { type Echo, ownFields, sendWhole } from './respond.ts'
 import type { Plan, RouteOptions } from './route.ts'
@@ -32,6 +33,8 @@ export interface Exchanged {
   /** The principal as the application knows it; replaces the digest of the credential. */
   readonly tenant?: string
   readonly account?: Account
+  /** Why nothing may be executed anew for this tenant; undefined: it may. */
+  readonly admits?: ((tenant: string) => IdempotencyError | undefined) | undefined
   /** Asks the provider as this caller would, for `reconcile`. */
   readonly get?: Get
 }
@@ -73,15 +76,15 @@ export class Exchange {
   }
 
   async #handle(exchanged: Exchanged, echo: Echo): Promise<'handled' | 'bypass'> {
-    const { caller } = exchanged
     const identity = await this.#identities.identify(exchanged)
     if (identity === undefined) return 'bypass'
     const { keyless } = identity
     exchanged.account?.named(identity.tenant, identity.recordId)
     const gone = async (): Promise<Left> =>
       keyless === undefined ? 'left' : leave(this.#engine, keyless, identity.recordId)
-    const stopListening = keyless === undefined ? undefined : caller.onLeave(() => void gone())
+    const stopListening = keyless === undefined ? undefined : exchanged.caller.onLeave(() => void gone())
     try {
+      if (exchanged.admits !== undefined) await admit(this.#engine, exchanged, identity)
       return await this.#ask(exchanged, identity, echo, gone)
     } catch (error) {
       // A refusal is no answer: the next retry must be able to adopt the operation.
@@ -108,10 +111,7 @@ export class Exchange {
       caller,
     }
     for (let restarts = 0; ; restarts++) {
-      if (restarts === maxRestarts) {
-        const sentence = 'The recorded answer could not be read back. Try again with the same key.'
-        throw new IdempotencyError('store_unavailable', sentence, { recordId: identity.recordId })
-      }
+      if (restarts === maxRestarts) throw unreadBack(identity.recordId)
       const begun = await this.#engine.begin(asked)
       switch (begun.kind) {
         case 'granted':

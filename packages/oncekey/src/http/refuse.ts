@@ -24,6 +24,12 @@ export function withRecord(error: IdempotencyError, id: RecordId): IdempotencyEr
   return new IdempotencyError(error.code, error.message, { ...error.details, retryable: error.retryable, recordId: id })
 }
 
+/** A record says that it has a body, and the store has lost it, again and again. */
+export function unreadBack(id: RecordId): IdempotencyError {
+  const sentence = 'The recorded answer could not be read back. Try again with the same key.'
+  return new IdempotencyError('store_unavailable', sentence, { recordId: id })
+}
+
 /** What the caller is told of an error. `failed` hears of one that nobody foresaw. */
 export function refusalOf(cause: unknown, failed: (error: unknown) => void): IdempotencyError {
   if (cause instanceof IdempotencyError) return cause

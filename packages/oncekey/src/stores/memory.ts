@@ -176,8 +176,8 @@ class MemoryStore implements Store {
     }
   }
 
-  async tallies(): Promise<TallyPage> {
-    return { tallies: [...this.#tallies.values()], cursor: undefined }
+  async tallies(_: string | undefined, prefix = ''): Promise<TallyPage> {
+    return { tallies: [...this.#tallies.values()].filter(({ name }) => name.startsWith(prefix)), cursor: undefined }
   }
 
   async diagnose(): Promise<readonly Finding[]> {

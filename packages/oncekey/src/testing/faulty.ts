@@ -80,7 +80,7 @@ export function faultyStore(
     sweep: wrap('sweep', (limit, skewMs) => store.sweep(limit, skewMs)),
     meta: wrap('meta', (name, ifAbsent) => store.meta(name, ifAbsent)),
     tally: wrap('tally', (tallies) => store.tally(tallies)),
-    tallies: (cursor) => store.tallies(cursor),
+    tallies: (cursor, prefix) => store.tallies(cursor, prefix),
     scan: (cursor, filter) => store.scan(cursor, filter),
     diagnose: () => store.diagnose(),
     ...(store.watch === undefined ? {} : { watch: (id, onHint) => store.watch?.(id, onHint) ?? (() => undefined) }),

@@ -187,6 +187,33 @@ export const lists: readonly ConformanceCase[] = [
     },
   },
   {
+    name: 'S21 tallies whose names begin with a prefix come, page by page, and no others',
+    async run(s) {
+      // What stands for other characters in the patterns of a database, and what JSON escapes, is itself here.
+      const [name, begin] = [s.list(), '["*?[a]_%\\']
+      const prefix = name + begin
+      const others = [
+        name,
+        name + begin.slice(0, -1),
+        `${name}["xy[a]_%\\`,
+        `${name}["*?[a]xy\\`,
+        `${name}~`,
+        `a${prefix}`,
+      ]
+      const writers = Array.from({ length: 1_200 }, (_, at) => `w${at}`)
+      await s.store.tally([
+        ...others.map((other) => ({ name: other, writer: 'w', counts: { at: 1 } })),
+        ...writers.map((writer, at) => ({ name: prefix, writer, counts: { at } })),
+        { name: `${prefix}é☃`, writer: 'w', counts: { at: 2 } },
+      ])
+      const expected = Object.fromEntries(writers.map((writer, at) => [writer, { at }]))
+      same(await counted(s, prefix, prefix), expected, 'the name that is the prefix')
+      same(await counted(s, `${prefix}é☃`, prefix), { w: { at: 2 } }, 'a longer name')
+      for (const other of others) same(await counted(s, other, prefix), {}, `the name ${other}`)
+      for (const other of others) same(await counted(s, other), { w: { at: 1 } }, `the name ${other}, of all`)
+    },
+  },
+  {
     name: 'scan shows every record once, page by page, and by state',
     async run(s) {
       const expected = new Set<string>()
@@ -210,12 +237,16 @@ async function entered(s: Subject): Promise<ReturnType<Subject['id']>> {
   return id
 }
 
-/** What is kept under a name, by writer. */
-async function counted(s: Subject, name: string): Promise<Record<string, Readonly<Record<string, number>>>> {
+/** What is kept under a name, by writer, of all tallies or of those with a prefix. */
+async function counted(
+  s: Subject,
+  name: string,
+  prefix?: string,
+): Promise<Record<string, Readonly<Record<string, number>>>> {
   const found: Record<string, Readonly<Record<string, number>>> = {}
   let cursor: string | undefined
   do {
-    const page = await s.store.tallies(cursor)
+    const page = await s.store.tallies(cursor, prefix)
     for (const tally of page.tallies) if (tally.name === name) found[tally.writer] = tally.counts
     cursor = page.cursor
   } while (cursor !== undefined)

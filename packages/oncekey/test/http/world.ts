@@ -3,7 +3,7 @@ import { Engine } from '../../src/core/engine.ts'
 import { policyOf } from '../../src/core/policy.ts'
 import type { Store } from '../../src/core/store.ts'
 import type { HttpCaller, UpstreamEvents } from '../../src/http/caller.ts'
-import { Exchange } from '../../src/http/exchange.ts'
+import { Exchange, type Exchanged } from '../../src/http/exchange.ts'
 import type { RawHeaders } from '../../src/http/headers.ts'
 import { planOf, type RouteOptions, routeDefaults } from '../../src/http/route.ts'
 import { nodeDigest, systemRandom } from '../../src/platform/node.ts'
@@ -95,6 +95,7 @@ export interface UpstreamPlayed {
 export interface WorldOptions extends Partial<RouteOptions> {
   readonly failOpen?: boolean
   readonly onAbandoned?: 'unknown'
+  readonly admits?: Exchanged['admits']
 }
 
 /** What a test holds of a world. */
@@ -116,7 +117,7 @@ export type Mend = (store: Store, clock: ManualClock) => Store
  * Processes on one store, each an engine and an exchange of its own; `plan` breaks their store calls.
  */
 export function world(
-  options: WorldOptions = {},
+  { admits, ...options }: WorldOptions = {},
   plan: (call: FaultyCall, at: number) => Fault = () => undefined,
   processes = 1,
   mend: Mend = (store) => store,
@@ -164,7 +165,7 @@ export function world(
     }
     const exchange = exchanges[at]
     if (exchange === undefined) throw new Error(`no process ${at}`)
-    return { caller, done: exchange.handle({ plan, route, request, caller, dispatch }) }
+    return { caller, done: exchange.handle({ plan, route, request, caller, dispatch, admits }) }
   }
   const answer: World['answer'] = (events, text = '{"ok":true}', status = 200) => {
     events.head(status, ['Content-Type', 'application/json', 'Content-Length', String(text.length)])

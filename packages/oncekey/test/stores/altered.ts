@@ -19,7 +19,7 @@ export function altered(store: Store, calls: Partial<Store>): Store {
     sweep: (limit, skewMs) => store.sweep(limit, skewMs),
     meta: (name, ifAbsent) => store.meta(name, ifAbsent),
     tally: (tallies) => store.tally(tallies),
-    tallies: (cursor) => store.tallies(cursor),
+    tallies: (cursor, prefix) => store.tallies(cursor, prefix),
     diagnose: () => store.diagnose(),
     close: () => store.close(),
   }

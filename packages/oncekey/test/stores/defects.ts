@@ -425,6 +425,15 @@ const clauses: Readonly<Record<string, Readonly<Record<string, Breaks>>>> = {
           cursor: undefined,
         }),
       }),
+    'answers tallies of any name for those of a prefix': ({ store }) =>
+      altered(store, { tallies: (cursor) => store.tallies(cursor) }),
+    'takes the prefix for the name': ({ store }) =>
+      altered(store, {
+        tallies: async (cursor, prefix) => {
+          const page = await store.tallies(cursor)
+          return { ...page, tallies: page.tallies.filter(({ name }) => prefix === undefined || name === prefix) }
+        },
+      }),
   },
   S22: {
     'releases whatever is cancelled': ({ store }) =>

@@ -194,8 +194,8 @@ class LmdbStore implements Store, StepPort {
     return putTallies(this.environment, tallies)
   }
 
-  async tallies(cursor: string | undefined): Promise<TallyPage> {
-    return tallyPage(this.environment, cursor)
+  async tallies(cursor: string | undefined, prefix?: string): Promise<TallyPage> {
+    return tallyPage(this.environment, cursor, prefix)
   }
 
   async diagnose(): Promise<readonly Finding[]> {

@@ -15,12 +15,12 @@ export async function putTallies(environment: Environment, tallies: readonly Tal
   await Promise.all(written).catch(failed)
 }
 
-/** A page; the cursor is the last key of the page before. */
-export function tallyPage(environment: Environment, cursor: string | undefined): TallyPage {
+/** A page; the cursor is the last key of the page before. A prefix is a range of keys. */
+export function tallyPage(environment: Environment, cursor: string | undefined, prefix = ''): TallyPage {
   environment.resetReadTxn()
   const after = cursor === undefined ? undefined : (JSON.parse(cursor) as Key)
-  const start = after ?? keys.first('t')
-  const range = environment.getRange({ start, end: keys.last('t'), limit: pageEntries + 1 })
+  const start = after ?? keys.tally(prefix, '')
+  const range = environment.getRange({ start, end: keys.tally(`${prefix}\uffff`, ''), limit: pageEntries + 1 })
   const tallies: Tally[] = []
   let last: Key | undefined
   for (const { key, value } of range) {

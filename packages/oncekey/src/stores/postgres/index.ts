@@ -175,8 +175,8 @@ class PostgresStore implements Store {
     if (tallies.length > 0) await putTallies(this.#port, tallies)
   }
 
-  tallies(cursor: string | undefined): Promise<TallyPage> {
-    return tallyPage(this.#port, cursor)
+  tallies(cursor: string | undefined, prefix?: string): Promise<TallyPage> {
+    return tallyPage(this.#port, cursor, prefix)
   }
 
   async diagnose(): Promise<readonly Finding[]> {

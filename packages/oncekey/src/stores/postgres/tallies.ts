@@ -21,12 +21,14 @@ export async function putTallies({ query, schema }: Port, tallies: readonly Tall
   await query(text, [JSON.stringify([...last.values()])])
 }
 
-/** A page in the order of the keys; the cursor is the last key of the page before. */
-export async function tallyPage({ query, schema }: Port, cursor: string | undefined): Promise<TallyPage> {
-  const [name, writer] = cursor === undefined ? ['', ''] : (JSON.parse(cursor) as [string, string])
+/** A page in the order of the keys; the cursor is the last key of the page before. A prefix is a range of the index. */
+export async function tallyPage({ query, schema }: Port, cursor: string | undefined, prefix = ''): Promise<TallyPage> {
+  const [name, writer] = cursor === undefined ? [prefix, ''] : (JSON.parse(cursor) as [string, string])
+  const behind = prefix === '' ? [] : [next(prefix)]
   const text = `SELECT name, writer, counts::text FROM ${schema}.tallies
-    WHERE (name, writer) > ($1::text, $2::text) ORDER BY name, writer LIMIT ${pageRows}`
-  const rows = await query(text, [name, writer])
+    WHERE (name, writer) > ($1::text, $2::text) ${prefix === '' ? '' : 'AND name < $3::text'}
+    ORDER BY name, writer LIMIT ${pageRows}`
+  const rows = await query(text, [name, writer, ...behind])
   const tallies = rows.map(
     (row): Tally => ({
       name: String(row[0]),
@@ -37,4 +39,9 @@ export async function tallyPage({ query, schema }: Port, cursor: string | undefi
   const last = tallies.at(-1)
   const more = last !== undefined && tallies.length === pageRows
   return { tallies, cursor: more ? JSON.stringify([last.name, last.writer]) : undefined }
+}
+
+/** The first text behind all that begin with this one; ASCII, so that a database of any encoding can read it. */
+function next(prefix: string): string {
+  return prefix.slice(0, -1) + String.fromCharCode(prefix.charCodeAt(prefix.length - 1) + 1)
 }

@@ -208,9 +208,9 @@ class RedisStore implements Store {
     return putTallies(this.#runner, this.#keys.tallies, tallies)
   }
 
-  async tallies(cursor: string | undefined): Promise<TallyPage> {
+  async tallies(cursor: string | undefined, prefix?: string): Promise<TallyPage> {
     await this.#start()
-    return tallyPage(this.#runner, this.#keys.tallies, cursor)
+    return tallyPage(this.#runner, this.#keys.tallies, cursor, prefix)
   }
 
   async diagnose(): Promise<readonly Finding[]> {

@@ -22,7 +22,12 @@ export function keysOf(prefix: string): Keys {
     keyless: (listId) => `${prefix}k:{${listId}}`,
     meta: (name) => `${prefix}m:{${name}}`,
     tallies: `${prefix}t:{tallies}`,
-    pattern: `${prefix.replace(/[\\*?[\]]/g, '\\$&')}{*}`,
+    pattern: `${literal(prefix)}{*}`,
     idOf: (key) => key.slice(prefix.length + 1, -1) as RecordId,
   }
+}
+
+/** A text as a pattern that matches it alone. */
+export function literal(text: string): string {
+  return text.replace(/[\\*?[\]]/g, '\\$&')
 }

@@ -1,6 +1,7 @@
 /** Tallies in Redis: one hash, a field a name and writer, which only that writer replaces. */
 import type { Tally, TallyPage } from '../../core/store.ts'
 import { textOf } from './answers.ts'
+import { literal } from './keys.ts'
 import type { Runner } from './run.ts'
 import { script } from './script.ts'
 import type { Reply } from './wire.ts'
@@ -14,8 +15,8 @@ end
 return 1
 `)
 
-/** ARGV: where to go on. */
-const page = script(`return redis.call('HSCAN', KEYS[1], ARGV[1], 'COUNT', 500)`)
+/** ARGV: where to go on, and the pattern of the fields that are wanted. */
+const page = script(`return redis.call('HSCAN', KEYS[1], ARGV[1], 'MATCH', ARGV[2], 'COUNT', 500)`)
 
 /** Replaces or removes; one call of some hundred at a time, for Redis does nothing else meanwhile. */
 export async function putTallies(runner: Runner, key: string, tallies: readonly Tally[]): Promise<void> {
@@ -35,9 +36,18 @@ function utf8(reply: Reply | undefined): string {
   return reply instanceof Uint8Array ? Buffer.from(reply).toString() : String(reply)
 }
 
-/** A page by HSCAN: an entry that is written meanwhile may come twice, and then says the same or more. */
-export async function tallyPage(runner: Runner, key: string, cursor: string | undefined): Promise<TallyPage> {
-  const [reply] = await runner.run(page, [{ key, args: [cursor ?? '0'] }])
+/**
+ * A page by HSCAN: an entry that is written meanwhile may come twice, and then says the same or more. A prefix spares the way
+ * of the others, not the look at them: a hash has no order, so Redis walks through all fields, 500 a page.
+ */
+export async function tallyPage(
+  runner: Runner,
+  key: string,
+  cursor: string | undefined,
+  prefix = '',
+): Promise<TallyPage> {
+  const begin = JSON.stringify([prefix]).slice(0, -2)
+  const [reply] = await runner.run(page, [{ key, args: [cursor ?? '0', `${literal(begin)}*`] }])
   const [next, fields] = reply as readonly [Reply, readonly Reply[]]
   const tallies: Tally[] = []
   for (let at = 0; at < fields.length; at += 2) {
