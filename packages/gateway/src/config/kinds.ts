@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { OwnPrice } from '../ledger/index.ts'
 import { type Classes, classes } from './classify.ts'
 import type { OptionKind, OptionSpec } from './option.ts'
-import { digitsBetween, durationPattern, jsonPathPattern } from './patterns.ts'
+import { digitsBetween, durationPattern, jsonPathPattern, sizePattern } from './patterns.ts'
 import { prices } from './prices.ts'
 import { type NamedUpstream, upstreams } from './upstreams.ts'
 
@@ -73,19 +73,22 @@ function milliseconds(written: string): number {
 }
 
 const unitsBytes: Readonly<Record<string, number>> = { b: 1, kb: 1024, mb: 1024 ** 2, gb: 1024 ** 3 }
-const wantedSize = 'must be a size such as 512kb, 64mb or 1gb'
 
-/** Bytes of `512kb`, `64mb`, `1gb`, or a plain number of bytes. */
+/** Bytes of `512kb`, `64mb`, `1gb`, or a plain number of bytes. A pattern cannot count: what it lets through is compared. */
 function size(leastBytes: number): z.ZodType<number> {
+  const wanted = 'must be a size such as 512kb, 64mb or 1gb'
+  const tooLittle = 'must be more than 0'
+  const error = ({ input }: { readonly input?: unknown }): string =>
+    input === 0 || (typeof input === 'string' && sizePattern(0).test(input)) ? tooLittle : wanted
   return z
     .union(
       [
-        wholeNumber(leastBytes, Number.MAX_SAFE_INTEGER, wantedSize),
-        matching(/^\s*\d+(?:\.\d+)?(?:[bB]|[kKmMgG][bB])?\s*$/, wantedSize),
+        z.number({ error }).int({ error }).min(leastBytes, { error }).max(Number.MAX_SAFE_INTEGER, { error }),
+        z.string({ error }).regex(sizePattern(leastBytes), { error }),
       ],
-      { error: wantedSize },
+      { error },
     )
-    .refine((written) => bytes(written) >= leastBytes, { error: 'must be more than 0' })
+    .refine((written) => bytes(written) >= leastBytes, { error: tooLittle })
     .transform(bytes)
 }
 

@@ -9,6 +9,12 @@ export function durationPattern(leastMs: number): RegExp {
   return new RegExp(`^${not.map((one) => `(?!${one})`).join('')}\\s*\\d+(?:\\.\\d+)?(?:ms|s|m|h|d)\\s*$`)
 }
 
+/** A number of bytes, with or without a unit. `leastBytes` is 0 for any, 1 for more than nothing. */
+export function sizePattern(leastBytes: number): RegExp {
+  const not = leastBytes > 0 ? '(?!\\s*[0.]+(?:[a-zA-Z]|\\s|$))' : ''
+  return new RegExp(`^${not}\\s*\\d+(?:\\.\\d+)?(?:[bB]|[kKmMgG][bB])?\\s*$`)
+}
+
 /** The digits of a whole number between two others. */
 export function digitsBetween(least: number, most: number): RegExp {
   const tooLittle = least === 0 ? '' : `(?!\\s*${digitsUpTo(least - 1)}\\s*$)`

@@ -45,6 +45,7 @@ function optionLines(spec: OptionSpec): string {
 /** For options without a default. */
 const examples: Readonly<Partial<Record<OptionSpec['kind'], string>>> = {
   integer: '100',
+  size: '1gb',
   list: '[]',
   jsonPaths: '[]',
   classes: '{}',
