@@ -79,6 +79,18 @@ describe('a WebSocket', () => {
     expect(code).toBe(1000)
   })
 
+  test('is joined though its offer announces trailers, which nothing can follow', async () => {
+    const client = new RawClient(gateway.port)
+    const offer = ['Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13', 'Trailer: X-Late']
+    const key = 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=='
+    client.write(`${['GET /trailer HTTP/1.1', 'Host: a', 'X-Stays: 1', key, ...offer].join('\r\n')}\r\n\r\n`)
+    await until(() => client.text.includes('welcome'))
+    expect(client.text).toMatch(/^HTTP\/1\.1 101 /)
+    expect(upgrades.at(-1)?.headers).toMatchObject({ 'x-stays': '1' })
+    expect(upgrades.at(-1)?.headers).not.toHaveProperty('trailer')
+    client.socket.destroy()
+  })
+
   test('closes at the upstream when its caller vanishes', async () => {
     const peer = new WebSocket(`ws://127.0.0.1:${gateway.port}/vanish`)
     await once(peer, 'open')

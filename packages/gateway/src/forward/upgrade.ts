@@ -2,6 +2,7 @@
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import type { Duplex } from 'node:stream'
+import { withoutFields } from 'oncekey/http'
 import type { Upstream } from './upstream.ts'
 
 /** One upgrade on its way: `headers` are those for the next hop; the offer to upgrade is made anew. */
@@ -18,12 +19,14 @@ export interface Upgrading {
 /** Joins the caller's socket with the upstream's; an upstream that refuses is answered as it answered. */
 export function upgrade({ upstream, target, headers, request, socket, head }: Upgrading): void {
   const offer = request.headers.upgrade ?? ''
+  // Nothing is sent behind the head, so there are no trailers to announce; Node throws where they are.
+  const fields = withoutFields(headers, (name) => name === 'trailer')
   const start = upstream.url.protocol === 'https:' ? httpsRequest : httpRequest
   const forward = start(new URL(upstream.url.origin), {
     method: request.method,
     path: upstream.path(target),
     // Node adds nothing to a raw list, so the Host is ours to set.
-    headers: ['Host', upstream.url.host, 'Connection', 'Upgrade', 'Upgrade', offer, ...headers] as never,
+    headers: ['Host', upstream.url.host, 'Connection', 'Upgrade', 'Upgrade', offer, ...fields] as never,
     agent: false,
   })
   const drop = (): void => {

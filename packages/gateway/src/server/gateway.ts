@@ -4,7 +4,7 @@ import type { Server as SecureServer } from 'node:https'
 import { Server as NetServer } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { Server as SecureNetServer } from 'node:tls'
-import { type Exchange, IdempotencyError, type Plan, planOf, refuse, systemClock } from 'oncekey/http'
+import { type Exchange, type Plan, planOf, refuse, systemClock } from 'oncekey/http'
 import { getBehind, passThrough, upgrade } from '../forward/index.ts'
 import type { Ledger, RequestAccount } from '../ledger/index.ts'
 import { BodyBudget, type HeldBody } from './body.ts'
@@ -281,7 +281,7 @@ export class Gateway {
       socket.on('close', () => this.#tunnels.delete(socket))
       upgrade({ upstream, target, headers, request, socket, head })
     } catch (error) {
-      const status = error instanceof IdempotencyError ? error.status : 500
+      const { status } = this.#parts.exchange.refusalOf(error)
       socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
     }
   }

@@ -109,7 +109,11 @@ test('whatever comes in is answered in HTTP or closed, and a good request after 
       }
       expect((await send(gateway, { key: freshKey() })).how).toBe('executed')
     }),
-    { numRuns: 100 },
+    {
+      numRuns: 100,
+      // Found once: Node's client throws at announced trailers where no body is.
+      examples: [[[['GET / HTTP/1.1\r\nUpgrade: websocket\r\nTrailer: x\r\nConnection: Upgrade\r\n\r\n', 0]]]],
+    },
   )
   expect(gateway.child.exitCode).toBe(null)
   expect(answered).toBeGreaterThan(200)
