@@ -55,7 +55,7 @@ describe.each(sharedStores)('over %s', (_, openStore) => {
     return stage.gateway({ upstream: sandbox.url, store, flags: own })
   }
 
-  test('it adds up over two processes, workers, kill -9 and restarts, to the cent', async () => {
+  test('it adds up over two processes, workers, kill -9 and restarts, to the cent', { timeout: 120_000 }, async () => {
     const store = freshStore()
     const audit = new Audit(sandbox)
     const keys = Array.from({ length: 36 }, freshKey)

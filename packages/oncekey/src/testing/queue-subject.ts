@@ -91,7 +91,12 @@ export class QueueSubject {
 
   /** Resolves when nothing is left in the queue. */
   async empty(): Promise<void> {
-    await this.until('the queue becomes empty', async () => (await this.queue.left()) === 0)
+    await this.left(0)
+  }
+
+  /** Resolves when so many are left. What is given back may be there twice for a moment, or told of before it is. */
+  async left(count: number): Promise<void> {
+    await this.until(`${count} messages are left in the queue`, async () => (await this.queue.left()) === count)
   }
 
   kinds(kind: Verdict['kind']): Verdict[] {
