@@ -13,7 +13,7 @@ const settings: Readonly<Record<string, Setting>> = {
 
 describe('two owners, a waiter, a sweeper, lost answers, crashes, clock jumps, a purge and a zombie', () => {
   for (const [name, setting] of Object.entries(settings)) {
-    test(`no interleaving breaks I1–I7, I9, I10 or I12: ${name}`, { timeout: 120_000 }, () => {
+    test(`no interleaving breaks I1–I7, I9, I10 or I12: ${name}`, { timeout: 600_000 }, () => {
       const { states, complete, depth, violation } = search(reducer, setting, Number.POSITIVE_INFINITY)
       console.log(`${name}: ${states} states to depth ${depth}`)
       expect(violation).toBeUndefined()
@@ -28,7 +28,7 @@ describe('a guard that is left out', () => {
     expect(mutants.length).toBeGreaterThanOrEqual(12)
   })
   for (const { name, invariant, rules, setting } of mutants) {
-    test(`${name} breaks ${invariant}`, { timeout: 120_000 }, () => {
+    test(`${name} breaks ${invariant}`, { timeout: 600_000 }, () => {
       const { states, depth, violation } = search({ ...reducer, ...rules }, setting, 2_000_000)
       console.log(
         `${name}: found in ${states} states at depth ${depth}: ${violation?.message}\n  ${violation?.trace.join(' → ')}`,

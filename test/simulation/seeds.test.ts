@@ -36,7 +36,7 @@ describe('the engine', () => {
 
 describe('a store whose guard is left out', () => {
   for (const { name, rules } of mutants.filter((mutant) => !elsewhere.has(mutant.name))) {
-    test(`is found: ${name}`, { timeout: 120_000 }, async () => {
+    test(`is found: ${name}`, { timeout: 600_000 }, async () => {
       const stories: string[] = []
       for (let seed = 1; seed <= seeds.length && stories.length === 0; seed++) {
         const { broken } = await play(seed, { ...reducer, ...rules })

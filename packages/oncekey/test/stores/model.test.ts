@@ -429,7 +429,7 @@ describe('the control for Redis: a script without one of its guards is told apar
       ).not.toEqual([])
   })
 
-  test.each(guards)('%s', { timeout: 120_000 }, async (guard, without) => {
+  test.each(guards)('%s', { timeout: 240_000 }, async (guard, without) => {
     const { servers, tell } = await frozenRedis()
     const [server] = servers.nodes
     const client = new Redis({ port: server?.port ?? 0 })
