@@ -1,5 +1,7 @@
 /** A `Request` on its way through a host to its `Response`: what fetch handlers and Hono have in common. */
+
 import type { RunningAttempt } from '../core/running.ts'
+import { concat } from '../core/window.ts'
 import { nodeCodings } from '../platform/codings.ts'
 import { nodeDigest, systemClock, systemRandom } from '../platform/node.ts'
 import { stepsWhenAsked } from '../steps/index.ts'
@@ -79,7 +81,7 @@ async function read(body: ReturnType<WebRequest<unknown>['body']>, room: BodyRoo
   const reader = body.getReader()
   for (let length = 0; ; ) {
     const { done, value } = await reader.read()
-    if (done) return joined(chunks, length)
+    if (done) return concat(chunks, length)
     try {
       room.take(value.length)
     } catch (error) {
@@ -89,16 +91,6 @@ async function read(body: ReturnType<WebRequest<unknown>['body']>, room: BodyRoo
     chunks.push(value)
     length += value.length
   }
-}
-
-function joined(chunks: readonly Uint8Array[], length: number): Uint8Array {
-  const whole = new Uint8Array(length)
-  let at = 0
-  for (const chunk of chunks) {
-    whole.set(chunk, at)
-    at += chunk.length
-  }
-  return whole
 }
 
 /** The handler's own answer; its headers may be frozen, as those of a fetched one are. */
