@@ -2,6 +2,7 @@
 import type { StoreCalls } from './calls.ts'
 import type { Digest } from './digest.ts'
 import { IdempotencyError } from './errors.ts'
+import { unavailable } from './lost.ts'
 import type { Random } from './random.ts'
 
 const utf8 = new TextEncoder()
@@ -30,4 +31,18 @@ export async function loadPepper(
     )
   }
   return pepper
+}
+
+/** The pepper, or undefined where the store is away and the operation may run without it. Rejects with IdempotencyError. */
+export async function pepperUnlessOpen(
+  ready: Uint8Array | Promise<Uint8Array>,
+  failOpen: boolean,
+): Promise<Uint8Array | undefined> {
+  try {
+    return await ready
+  } catch (error) {
+    const known = error instanceof IdempotencyError ? error : unavailable('Nothing was executed.', error)
+    if (failOpen && known.code === 'store_unavailable') return undefined
+    throw known
+  }
 }

@@ -9,6 +9,7 @@ import { type Instrument, type Tell, untold } from './instrument.ts'
 import { checkKey, type RecordId, recordId } from './key.ts'
 import type { Asked, Operation } from './operation.ts'
 import { type Classify, classOf, decodeHead, encodeHead, fateOf, valueHead } from './outcome.ts'
+import { pepperUnlessOpen } from './pepper.ts'
 import { type Policy, type PolicyOptions, policyOf } from './policy.ts'
 import type { IdempotencyRecord } from './record.ts'
 import { type RunningAttempt, runningAttempt, unprotectedAttempt } from './running.ts'
@@ -90,8 +91,9 @@ export class Idempotency {
   ): Promise<RunResult<T>> {
     const ready = this.#engine.ready()
     // Without a promise: nearly every call comes when the pepper is there.
-    const asked = ready instanceof Uint8Array ? this.#asked(ready, operation) : await this.#askOpen(ready, operation)
-    if (asked === undefined) return this.#bypass('', execute, tell)
+    const pepper = ready instanceof Uint8Array ? ready : await pepperUnlessOpen(ready, this.#policy.failOpen)
+    if (pepper === undefined) return this.#bypass('', execute, tell)
+    const asked = this.#asked(pepper, operation)
     const begun = await this.#engine.begin(asked)
     if (begun.kind === 'granted') return this.#engine.track(this.#execute(asked, begun, execute, tell))
     if (begun.kind === 'bypassed') return this.#bypass(asked.recordId, execute, tell)
@@ -130,19 +132,6 @@ export class Idempotency {
   /** Stops the sweeper and the renewals and waits for running work. The store stays open; close it afterwards. */
   close(): Promise<void> {
     return this.#engine.close()
-  }
-
-  /** Undefined when the store was away before it could be asked for its pepper, and the operation may run unprotected. */
-  async #askOpen(ready: Promise<Uint8Array>, operation: Operation): Promise<Asked | undefined> {
-    let pepper: Uint8Array
-    try {
-      pepper = await ready
-    } catch (error) {
-      const refused = error instanceof IdempotencyError && error.code !== 'store_unavailable'
-      if (refused || !this.#policy.failOpen) throw error
-      return undefined
-    }
-    return this.#asked(pepper, operation)
   }
 
   async #ask(operation: Operation): Promise<Asked> {

@@ -5,7 +5,7 @@ import { Engine } from '../core/engine.ts'
 import { IdempotencyError } from '../core/errors.ts'
 import type { Observer } from '../core/events.ts'
 import type { Instrument, Observable } from '../core/instrument.ts'
-import { unavailable } from '../core/lost.ts'
+import { pepperUnlessOpen } from '../core/pepper.ts'
 import { type PolicyOptions, policyOf } from '../core/policy.ts'
 import type { Random } from '../core/random.ts'
 import type { Platform } from '../core/run.ts'
@@ -131,7 +131,7 @@ export class Host<Request> {
       if (this.#closing) throw shuttingDown()
       const decided = await this.#decide(plan, route, hosted.request)
       if (decided === undefined) return 'ignored'
-      if (!(await this.#isReady(route.options.policy.failOpen))) return 'bypassed'
+      if ((await pepperUnlessOpen(this.#engine.ready(), route.options.policy.failOpen)) === undefined) return 'bypassed'
       room.most = route.options.maxBodyBytes
       const read = await hosted.body(room)
       if (read === undefined) return 'answered'
@@ -177,19 +177,6 @@ export class Host<Request> {
   close(): Promise<void> {
     this.#closing = true
     return this.#engine.close()
-  }
-
-  /** False when the store is away before it could be asked for its pepper, and the route fails open. */
-  async #isReady(failOpen: boolean): Promise<boolean> {
-    try {
-      const ready = this.#engine.ready()
-      if (!(ready instanceof Uint8Array)) await ready
-      return true
-    } catch (error) {
-      const known = error instanceof IdempotencyError ? error : unavailable('Nothing was executed.', error)
-      if (known.code === 'store_unavailable' && failOpen) return false
-      throw known
-    }
   }
 
   async #decide(plan: Decided['plan'], route: Route<Request>, request: Request): Promise<Decided | undefined> {

@@ -462,6 +462,18 @@ describe('the store fails', () => {
     expect(await open).toMatchObject({ value: 'x', status: 'bypassed', recorded: false })
   })
 
+  test('before it could be asked for its pepper is store_unavailable too, or let pass with failOpen', async () => {
+    const shared = world((call) => (call === 'meta' ? 'fail' : undefined))
+    let executed = 0
+    const execute = (): number => ++executed
+    expect(await codeOf(shared.engine().run(operation, execute))).toBe('store_unavailable')
+    expect(executed).toBe(0)
+    expect(await shared.engine({ failOpen: true }).runDetailed(operation, execute)).toMatchObject({
+      value: 1,
+      status: 'bypassed',
+    })
+  })
+
   test('an effect is not begun when "it may have begun" could not be recorded', async () => {
     const shared = world((call) => (call === 'settle' ? 'fail' : undefined))
     let begun = 0
